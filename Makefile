@@ -1,0 +1,43 @@
+# `make demo` and `make test` work from a bare checkout: each installs what it needs first.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+DATA ?= ../shared/data
+
+.PHONY: help install demo test check lint clean
+
+help:
+	@echo "make demo     a real sample crawl -> a corpus -> a small model that writes (under 10 minutes on 2 cores)"
+	@echo "make check    lint, types and fast tests (under 5 minutes)"
+	@echo "make test     the whole suite, slow end-to-end tests too"
+	@echo "make install  the virtual environment .venv, with pinned packages"
+	@echo "make clean    remove what the demo made"
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Corpuscle needs Python 3.11 or later, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=24"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	$(BIN)/python -W ignore -m pipeline.assets
+	touch $@
+
+demo: install
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh demo.sh
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy pipeline trainer corpuscle benchmarks
+	$(BIN)/pytest -q -m "not slow"
+
+test: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy pipeline trainer corpuscle benchmarks
+	$(BIN)/pytest -q
+
+clean:
+	rm -rf demo/crawl demo/corpus demo/model

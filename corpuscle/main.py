@@ -1,0 +1,154 @@
+"""The command line, thin: parses, calls, prints. Each command imports what it needs when it runs."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="From web crawls to a small model: make a corpus, look at it, train on it.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+train = typer.Typer(no_args_is_help=True, help="Train a model on a corpus's shards.")
+app.add_typer(train, name="train")
+
+_beam_arguments: list[str] = []
+"""What stood behind `--` on the command line, for Beam."""
+
+
+def out() -> Console:
+    """Where results go. No markup: what is printed may come from a page."""
+    return Console(markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command(
+    epilog="Example: corpuscle run recipes/fineweb.yaml --input 'crawl/*.warc.gz' --output corpus -- --direct_num_workers=4"
+)
+def run(
+    recipe: Annotated[str, typer.Argument(help="The recipe: a YAML file, such as recipes/fineweb.yaml.")],
+    input: Annotated[list[str], typer.Option("--input", "-i", help="WARC files, or quoted patterns; may be repeated.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="The corpus's folder: local, gs://, s3://, hdfs://.")],
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(help="More input files (a pattern that the shell expanded).", metavar="[FILE]..."),
+    ] = None,
+    report: Annotated[bool, typer.Option(help="Write report.html into the folder at the end.")] = True,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Show Beam's own messages and whole error traces.")
+    ] = False,
+) -> None:
+    """Make a corpus: WARC files in, deduplicated, filtered, tokenised shards out.
+
+    What is behind `--` goes to Beam. The default is one local worker process a core; with
+    `-- --runner=DataflowRunner --project=... --region=... --temp_location=gs://...` the same graph runs there.
+    A stopped run goes on where it was when the same command is given again.
+    """
+    from corpuscle.progress import watch
+    from corpuscle.summary import print_summary
+    from pipeline.recipe import load_recipe
+    from pipeline.run import run as run_recipe
+
+    quiet(verbose)
+    outcome = run_recipe(load_recipe(recipe), [*input, *(more or [])], output, _beam_arguments, watch=watch)
+    if outcome.was_done:
+        out().print(f"{output} is up to date: neither the recipe nor the input has changed. Nothing to do.")
+    elif report:
+        from pipeline.report import write_report
+
+        write_report(output)
+    print_summary(outcome.manifest, output)
+    if not outcome.manifest["counts"]["kept"]:
+        raise typer.Exit(3)
+
+
+@app.command(epilog="Example: corpuscle explain corpus train-00000:0")
+def explain(
+    corpus: Annotated[str, typer.Argument(help="The folder of a finished run.")],
+    target: Annotated[str, typer.Argument(help="SHARD:TOKEN (train-00000:0), a document's id, or a URL.")],
+) -> None:
+    """Tell the history of a token, a document or a URL: its archive record, and what each step did with it."""
+    from corpuscle.summary import print_story
+    from pipeline.explain import explain as find
+
+    quiet()
+    for story in find(corpus, target):
+        print_story(story)
+
+
+@app.command(epilog="Example: corpuscle report corpus --training checkpoints/first")
+def report(
+    corpus: Annotated[str, typer.Argument(help="The folder of a finished run.")],
+    training: Annotated[Path | None, typer.Option(help="A training's folder, whose loss curve is to be drawn.")] = None,
+) -> None:
+    """Write report.html: one self-contained page with the funnel, the reasons, the measures and the loss curve."""
+    from pipeline.report import write_report
+
+    quiet()
+    out().print(write_report(corpus, training and str(training)))
+
+
+@train.command(epilog="Example: corpuscle train pretrain corpus --output model --model micro --minutes 2")
+def pretrain(
+    corpus: Annotated[Path, typer.Argument(help="The folder of a finished run (or its tokenize folder).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where checkpoints and the log go.")],
+) -> None:
+    """Pre-train a model on a corpus. Stopped, it goes on from its last checkpoint."""
+
+
+@app.command(epilog="Example: corpuscle sample model --prompt 'The first'")
+def sample(
+    checkpoint: Annotated[Path, typer.Argument(help="A training's folder, or one of its checkpoints.")],
+) -> None:
+    """Let a model write."""
+
+
+def quiet(verbose: bool = False) -> None:
+    """Beam and fastText talk a lot; errors are still shown."""
+    import warnings
+
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger().setLevel(logging.INFO if verbose else logging.ERROR)
+    if not verbose:
+        warnings.filterwarnings("ignore")
+
+
+def _known_errors() -> tuple[type[Exception], ...]:
+    """The errors that tell a user all that there is to know, of the modules that have been imported."""
+    names = {
+        "pipeline.recipe": "RecipeError",
+        "pipeline.run": "InputError",
+        "pipeline.step": "StepError",
+        "pipeline.assets": "AssetError",
+        "pipeline.explain": "ExplainError",
+        "pipeline.report": "ReportError",
+    }
+    return tuple(getattr(sys.modules[module], name) for module, name in names.items() if module in sys.modules)
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """The entry point. Exit status: 0 done, 1 an error that was explained, 2 a usage error, 3 nothing was kept."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if "--" in arguments:
+        _beam_arguments[:] = arguments[arguments.index("--") + 1 :]
+        del arguments[arguments.index("--") :]
+    logging.getLogger().setLevel(logging.ERROR)
+    try:
+        app(arguments)
+    except Exception as error:
+        if "--verbose" in arguments or not isinstance(error, _known_errors()):
+            raise
+        Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print(f"error: {error}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("stopped; the same command goes on from here")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""A progress display for a run: it watches the markers that finished parts leave."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from pipeline.artifact import is_local, read_json
+
+STEPS = {
+    "index": "index archives",
+    "extract": "extract texts",
+    "filter": "measure and filter",
+    "dedup": "remove copies",
+    "encode": "encode tokens",
+    "tokenize": "write shards",
+}
+EVERY = 0.5
+"""Seconds between two looks."""
+
+
+class _Watcher:
+    """Counts what the markers of this run report. A marker made before the run started is another run's."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder, self.since = Path(folder), time.time() - 1
+        self.seen: dict[Path, tuple[float, dict[str, Any]]] = {}
+
+    def parts(self, step: str) -> list[dict[str, Any]]:
+        found = []
+        for path in sorted((self.folder / step / "parts").glob("*.json")):
+            with contextlib.suppress(OSError):
+                changed = path.stat().st_mtime
+                if changed < self.since:
+                    continue
+                if self.seen.get(path, (0.0, {}))[0] != changed:
+                    self.seen[path] = (changed, read_json(str(path)) or {})
+                found.append(self.seen[path][1])
+        return found
+
+    def count(self, step: str, name: str) -> int:
+        return sum(part.get("counts", {}).get(name, 0) for part in self.parts(step))
+
+
+@contextlib.contextmanager
+def watch(folder: str, archives: Sequence[Any]) -> Iterator[None]:
+    """Show a bar for each step while the job runs; nothing for remote folders, which have their runner's page."""
+    console = Console(stderr=True)
+    if not is_local(folder):
+        console.print(f"[dim]The job runs; its parts appear under {folder}.[/dim]")
+        yield
+        return
+    columns = (
+        TextColumn("{task.description:<20}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"),
+    )
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=False) as progress:
+        units = {"index": "archives", "tokenize": "shards"}
+        tasks = {
+            step: progress.add_task(label, total=None, unit=units.get(step, "documents"), start=False)
+            for step, label in STEPS.items()
+        }
+        progress.update(tasks["index"], total=len(archives))
+        progress.start_task(tasks["index"])
+        watcher, stop = _Watcher(folder), threading.Event()
+
+        def look() -> None:
+            indexed = watcher.parts("index")
+            progress.update(tasks["index"], completed=len(indexed))
+            total = watcher.count("index", "kept") if len(indexed) >= len(archives) else None
+            for step in ("extract", "filter", "dedup", "encode"):
+                done = watcher.count(step, "read")
+                if done and not progress.tasks[tasks[step]].started:
+                    progress.start_task(tasks[step])
+                progress.update(tasks[step], completed=done, total=total)
+                # What a step leaves is what the next one has to do, once the step is through.
+                total = watcher.count(step, "kept") if total is not None and done >= total else None
+            shards = len(watcher.parts("tokenize"))
+            if shards and not progress.tasks[tasks["tokenize"]].started:
+                progress.start_task(tasks["tokenize"])
+            progress.update(tasks["tokenize"], completed=shards)
+
+        def run() -> None:
+            while not stop.wait(EVERY):
+                look()
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            look()
+            progress.update(tasks["tokenize"], total=progress.tasks[tasks["tokenize"]].completed)
+            for task in progress.tasks:
+                progress.stop_task(task.id)

@@ -1,0 +1,202 @@
+"""Lineage: from a token back to its archive record, from a URL or id forward to what became of it."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.artifact import open_input, read_batches
+from pipeline.crawl.payload import payload_of
+from pipeline.crawl.warc import Record, read_warc
+from pipeline.document import LINEAGE, unpack_address
+from pipeline.manifest import read_manifest
+from pipeline.tokenize.encode import Tokenizer
+from pipeline.tokenize.reader import ShardSet
+
+JOURNEY = (
+    ("extract", ("documents", "removed")),
+    ("filter", ("documents", "removed")),
+    ("dedup", ("documents", "removed")),
+)
+
+
+class ExplainError(Exception):
+    """A thing that can't be explained; the message says what was looked for and where."""
+
+
+@dataclass(frozen=True)
+class Station:
+    """What one step did with a document: kept it or removed it, why, and what was measured."""
+
+    step: str
+    outcome: str
+    reason: str | None = None
+    twin: str | None = None
+    similarity: float | None = None
+    measures: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Token:
+    """One token of a shard: its number, its piece, and its place in the document."""
+
+    shard: str
+    position: int
+    document: int
+    offset: int
+    piece: str
+    around: str
+
+
+@dataclass(frozen=True)
+class Story:
+    """A document's history: its lineage columns, what each step did, where its tokens are."""
+
+    lineage: dict[str, Any]
+    stations: list[Station]
+    tokens: str | None = None
+    token: Token | None = None
+    record: str = ""
+
+
+def explain(folder: str, target: str) -> list[Story]:
+    """The documents that `target` names (SHARD:TOKEN, an id of 32 hex digits, or a URL), with their histories.
+
+    Raises ExplainError where the corpus or the target isn't there.
+    """
+    if read_manifest(folder) is None:
+        raise ExplainError(f"{folder}: no corpus here (no manifest.json). Name the --output folder of a finished run.")
+    shard = re.fullmatch(r"((?:train|validation)-\d{5})(?:\.arrow)?:(\d+)", target)
+    if shard:
+        token, document = _token(folder, shard[1], int(shard[2]))
+        return [_story(folder, row, token) for row in _find(folder, "id", document)]
+    if re.fullmatch(r"[0-9a-f]{32}", target):
+        rows = list(_find(folder, "id", bytes.fromhex(target)))
+    else:
+        rows = list(_find(folder, "url", target)) or list(_find(folder, "canonical_url", target))
+    rows = rows or list(_quarantined(folder, target))
+    if not rows:
+        raise ExplainError(
+            f"{folder}: {target!r} is neither a shard and token (train-00000:0), nor the id or the URL of a record "
+            "that this corpus read."
+        )
+    return [_story(folder, row, None) for row in rows]
+
+
+def _token(folder: str, shard: str, position: int) -> tuple[Token, bytes]:
+    try:
+        shards = ShardSet(f"{folder}/tokenize", split=shard.rpartition("-")[0])
+        place = shards.locate(shard, position)
+    except (OSError, ValueError, LookupError) as error:
+        raise ExplainError(f"{folder}: {error.args[0]}") from None
+    tokenizer = Tokenizer(Path(f"{folder}/tokenize/tokenizer.model").read_bytes())
+    around = tokenizer.decode(place.tokens[max(place.offset - 12, 0) : place.offset + 12].tolist())
+    piece = tokenizer.piece(int(place.tokens[place.offset]))
+    return Token(shard, position, place.document, place.offset, piece, around), place.id
+
+
+def _find(folder: str, column: str, value: bytes | str) -> Iterator[dict[str, Any]]:
+    """The extract step's rows with a value, kept or removed."""
+    for name in ("documents", "removed"):
+        for row in _rows(folder, "extract", name, column, value):
+            yield {key: row[key] for key in LINEAGE.names} | {"_outcome": name}
+
+
+def _rows(folder: str, step: str, kind: str, column: str, value: object) -> Iterator[dict[str, Any]]:
+    manifest = read_manifest(folder, step)
+    for file in manifest["files"] if manifest else ():
+        if not file["name"].startswith(kind + "/"):
+            continue
+        path = f"{folder}/{step}/{file['name']}"
+        for number, batch in enumerate(read_batches(path, [column])):
+            if pc.any(pc.equal(batch.column(0), pa.scalar(value, batch.schema.field(0).type))).as_py():
+                yield from (row for row in _group(path, number) if row[column] == value)
+
+
+def _group(path: str, number: int) -> list[dict[str, Any]]:
+    for index, batch in enumerate(read_batches(path)):
+        if index == number:
+            rows: list[dict[str, Any]] = batch.to_pylist()
+            return rows
+    return []
+
+
+def _quarantined(folder: str, url: str) -> Iterator[dict[str, Any]]:
+    for row in _rows(folder, "extract", "quarantine", "url", url):
+        yield row | {"_outcome": "quarantine"}
+
+
+def _story(folder: str, row: dict[str, Any], token: Token | None) -> Story:
+    outcome = row.pop("_outcome")
+    if outcome == "quarantine":
+        station = Station("extract", "quarantined", f"{row['reason']}: {row['error']}")
+        return Story({key: row[key] for key in ("url", "warc_file", "warc_offset")}, [station])
+    stations, tokens = [], None
+    for step, kinds in JOURNEY:
+        for kind in kinds:
+            for found in _rows(folder, step, kind, "address", row["address"]):
+                stations.append(_station(folder, step, kind, found))
+        if not stations or stations[-1].outcome != "kept" or stations[-1].step != step:
+            break
+    else:
+        tokens = _where(folder, row["id"])
+    return Story(row, stations, tokens, token, check_record(folder, row))
+
+
+def _station(folder: str, step: str, kind: str, row: dict[str, Any]) -> Station:
+    plain = (int, float, str, bool)
+    columns = {key: value for key, value in row.items() if "." in key and isinstance(value, plain)}
+    measures = {name: row[name] for name in ("language", "language_score") if row.get(name) is not None} | columns
+    if kind == "documents":
+        return Station(step, "kept", measures=measures)
+    twin = None
+    if row["kept_address"] is not None:
+        found = [
+            other
+            for name in ("documents", "removed")
+            for other in _rows(folder, "extract", name, "address", row["kept_address"])
+        ]
+        address = unpack_address(row["kept_address"])
+        twin = f"{found[0]['url']} ({found[0]['id'].hex()})" if found else f"file {address.file}, row {address.row}"
+    return Station(step, "removed", row["reason"], twin, row["similarity"], measures)
+
+
+def _where(folder: str, document: bytes) -> str | None:
+    """Which tokens of which shard a document became."""
+    for split in ("train", "validation"):
+        try:
+            shards = ShardSet(f"{folder}/tokenize", split=split)
+        except (ValueError, OSError):
+            continue
+        found = shards.find(document)
+        if found is not None:
+            return f"{found.shard}:{found.start}-{found.stop - 1}"
+    return None
+
+
+def check_record(folder: str, row: dict[str, Any]) -> str:
+    """Read the record where the lineage says that it is; says whether its payload has the digest that it should have."""
+    manifest = read_manifest(folder, "index")
+    inputs = manifest["inputs"] if manifest else []
+    path = next((archive["path"] for archive in inputs if archive["warc_file"] == row["warc_file"]), None)
+    if path is None:
+        return f"{row['warc_file']} is not among the corpus's inputs"
+    try:
+        with open_input(path) as file:
+            address = unpack_address(row["address"])
+            seekable = manifest["parameters"]["max_record_bytes"] if manifest else 8 << 20
+            for event in read_warc(file, offset=row["warc_offset"], row=address.row, max_record_bytes=seekable):
+                if isinstance(event, Record) and event.record_id == row["record_id"]:
+                    digest = "sha256:" + hashlib.sha256(payload_of(event)).hexdigest()
+                    same = digest == row["payload_digest"]
+                    return f"found in {path}, payload digest {'matches' if same else f'differs: {digest}'}"
+                if event.offset > row["warc_offset"]:
+                    break
+    except OSError as error:
+        return f"{path} can't be read now: {error.strerror or error}"
+    return f"not found in {path} at offset {row['warc_offset']}: the archive has changed since"

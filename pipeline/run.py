@@ -1,0 +1,241 @@
+"""A recipe as one Beam job: the graph, the runner, and the corpus's manifest at the end."""
+
+import contextlib
+import logging
+import os
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+from pipeline.artifact import MANIFEST, Part, delete, digest, is_local, write_json
+from pipeline.assets import language_model
+from pipeline.crawl.extract import Cascade, ExtractStep
+from pipeline.crawl.index import IndexStep
+from pipeline.crawl.plan import split_bytes
+from pipeline.crawl.read import Archive, ReadCrawl
+from pipeline.dedup.minhash import choose_bands
+from pipeline.dedup.remove import DedupStep, NearDuplicates, RemoveDuplicates
+from pipeline.filter.steps import FilterStep, MeasureStep
+from pipeline.manifest import STEPS, corpus_manifest, read_manifest, versions, write_step_manifest
+from pipeline.recipe import Recipe
+from pipeline.step import RunPart, StepError
+from pipeline.tokenize.deal import MakeShards
+
+LOCAL = ["--runner=FnApiRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=0"]
+LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "PrismRunner", "BundleBasedDirectRunner")
+
+
+class InputError(Exception):
+    """An input that can't be used; the message names it and says what was expected."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left: the corpus's manifest, and whether there was anything to do."""
+
+    manifest: dict[str, Any]
+    was_done: bool
+
+
+def find_archives(patterns: Sequence[str]) -> list[Archive]:
+    """The files that the patterns match, each once, by name. Raises InputError where a pattern matches nothing.
+
+    Lineage names a file by its path below the folder that all inputs share, so that a corpus does not depend on where
+    its input lay.
+    """
+    found: dict[str, Any] = {}
+    for pattern in patterns:
+        try:
+            matches = FileSystems.match([pattern])[0].metadata_list
+        except (beam.io.filesystem.BeamIOError, ValueError) as error:
+            raise InputError(f"--input {pattern}: {error}") from None
+        files = [match for match in matches if not (is_local(match.path) and os.path.isdir(match.path))]  # noqa: PTH112
+        if not files:
+            folder = posixpath.dirname(pattern) or "."
+            raise InputError(
+                f"--input {pattern}: no file matches. Looked in {folder}; expected WARC files such as *.warc.gz "
+                "(quote the pattern, or name the files)."
+            )
+        found |= {match.path: match for match in files}
+    common = posixpath.commonpath([posixpath.dirname(path) for path in found])
+    return [
+        Archive(path, path[len(common) :].lstrip("/"), match.size_in_bytes, match.last_updated_in_seconds or 0)
+        for path, match in sorted(found.items())
+    ]
+
+
+def near_duplicates(recipe: Recipe) -> NearDuplicates | None:
+    """The recipe's MinHash with bands and rows settled."""
+    minhash = recipe.dedup.minhash
+    if minhash is None:
+        return None
+    bands, rows = minhash.bands, minhash.rows
+    if minhash.threshold is not None and minhash.permutations is not None:
+        bands, rows = choose_bands(minhash.threshold, minhash.permutations)
+    return NearDuplicates(minhash.ngram, bands, rows, minhash.similarity)
+
+
+@dataclass
+class MakeCorpus(beam.PTransform):
+    """Archives -> the names of the steps that were committed. The whole graph."""
+
+    recipe: Recipe
+    folder: str
+    language_model: str
+    split_bytes: int
+    deal: Any
+
+    def expand(self, archives: beam.PCollection[Part]) -> beam.PCollection[str]:
+        crawl, folder, blocks = self.recipe.crawl, self.folder, self.recipe.blocks
+        cascade = Cascade(
+            crawl.extractor, crawl.languages, crawl.min_language_score, crawl.max_record_bytes,
+            crawl.screen.min_chars, crawl.screen.min_language_score,
+        )  # fmt: skip
+        index = IndexStep(crawl.max_record_bytes)
+        extract = ExtractStep(cascade, self.language_model, crawl.max_record_bytes)
+        measure, judge = MeasureStep(blocks), FilterStep(blocks)
+        near = near_duplicates(self.recipe)
+        indexed, extracted = archives | "Read" >> ReadCrawl(folder, index, extract, self.split_bytes)
+        measured = extracted | "Measure" >> beam.ParDo(RunPart(measure, folder))
+        filtered = measured | "Filter" >> beam.ParDo(RunPart(judge, folder))
+        unique = filtered | "Remove copies" >> RemoveDuplicates(folder, self.recipe.dedup.exact, near)
+        made = unique | "Make shards" >> MakeShards(folder, self.recipe.tokenize, self.deal)
+        parameters = {step.name: step.parameters() for step in (index, extract, measure, judge, DedupStep())}
+        parameters["dedup"] |= {"exact": self.recipe.dedup.exact, "near": near and vars(near)}
+        parts = {"index": indexed, "extract": extracted, "measure": measured, "filter": filtered, "dedup": unique}
+        committed = [
+            found
+            | f"Gather {step}" >> beam.combiners.ToList()
+            | f"Commit {step}" >> beam.Map(write_step_manifest, folder, step, parameters.get(step, {}))
+            for step, found in (parts | made).items()
+        ]
+        return committed | "Commits" >> beam.Flatten()
+
+
+def beam_options(arguments: Sequence[str]) -> PipelineOptions:
+    """The user's Beam options, or the local runner's with one worker process a core."""
+    named = any(argument.split("=")[0] == "--runner" for argument in arguments)
+    return PipelineOptions([*([] if named else LOCAL), *arguments])
+
+
+def fingerprint(recipe: Recipe, archives: Sequence[Archive]) -> str:
+    """What a corpus depends on: when this has not changed there is nothing to do."""
+    filters = {name: vars(block) for name, block in recipe.blocks}
+    inputs = [vars(archive) for archive in archives]
+    return digest([recipe.model_dump(exclude={"filter"}), list(filters.items()), inputs, versions()])
+
+
+def run(
+    recipe: Recipe,
+    patterns: Sequence[str],
+    folder: str,
+    beam_arguments: Sequence[str] = (),
+    *,
+    deal: str | None = None,
+    watch: Any = contextlib.nullcontext,
+) -> Outcome:
+    """Make the corpus of a recipe in `folder`. Raises InputError, RecipeError, AssetError, StepError.
+
+    `watch(folder, archives)` is a context in which the job runs, for a progress display. `deal` is how token slices
+    reach their shards, by default as suits the runner.
+    """
+    folder = folder.rstrip("/")
+    archives = find_archives(patterns)
+    mark = fingerprint(recipe, archives)
+    done = read_manifest(folder)
+    if done is not None and done["run"]["fingerprint"] == mark and _complete(folder, done):
+        return Outcome(done, True)
+    delete(f"{folder}/{MANIFEST}")
+    options = beam_options(beam_arguments)
+    runner = options.view_as(StandardOptions).runner or "FnApiRunner"
+    if deal is None:
+        deal = "files" if runner.rpartition(".")[2] in LOCAL_RUNNERS else "shuffle"
+    model = str(language_model())
+    _check_writable(folder)
+    corpus = MakeCorpus(recipe, folder, model, split_bytes(sum(archive.bytes for archive in archives)), deal)
+    with watch(folder, archives):
+        try:
+            with beam.Pipeline(options=options) as pipeline:
+                _ = (
+                    pipeline
+                    | "Archives" >> beam.Create([archive.as_part() for archive in archives])
+                    | "Make corpus" >> corpus
+                )
+        except Exception as error:
+            raise explain_failure(error) from error
+    manifest = corpus_manifest(folder, {"fingerprint": mark, "recipe": recipe.name, "description": recipe.description})
+    _check_sum(manifest["counts"])
+    _sweep(folder)
+    write_json(f"{folder}/{MANIFEST}", manifest)
+    return Outcome(manifest, False)
+
+
+def _check_writable(folder: str) -> None:
+    if is_local(folder):
+        try:
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+        except OSError as error:
+            raise InputError(f"--output {folder}: {error.strerror}. Name a folder that can be written.") from None
+
+
+def _complete(folder: str, manifest: dict[str, Any]) -> bool:
+    """Whether the steps' manifests are those that the corpus's names and their files are there."""
+    for step, entry in manifest["steps"].items():
+        found = read_manifest(folder, step)
+        if found is None or digest(found) != entry["sha256"]:
+            return False
+        if not all(FileSystems.exists(f"{folder}/{step}/{file['name']}") for file in found["files"]):
+            return False
+    return True
+
+
+def _check_sum(counts: dict[str, int]) -> None:
+    gone = counts["removed"] + counts["held"] + counts["quarantined"]
+    if counts["read"] != counts["kept"] + gone:
+        raise StepError(f"{counts['read']} records read, but {counts['kept']} kept and {gone} otherwise accounted for")
+
+
+def _sweep(folder: str) -> None:
+    """Delete the files below a corpus that no manifest names: parts of earlier recipes, temporary files."""
+    if not is_local(folder):
+        return
+    for step in STEPS:
+        manifest = read_manifest(folder, step)
+        if manifest is None:
+            continue
+        named = {file["name"] for file in manifest["files"]} | {f"parts/{part}.json" for part in manifest["parts"]}
+        named |= {vocabulary["file"]} if (vocabulary := manifest.get("vocabulary")) else set()
+        root = f"{folder}/{step}"
+        for path, _, names in os.walk(root):
+            for name in names:
+                relative = os.path.relpath(f"{path}/{name}", root)
+                if relative not in named and relative != MANIFEST and not _is_sample(step, relative):
+                    delete(f"{path}/{name}")
+
+
+def _is_sample(step: str, name: str) -> bool:
+    return step == "vocabulary" and name.startswith(("sample/", "parts/"))
+
+
+def explain_failure(error: BaseException) -> StepError:
+    """What a user needs of a failed Beam job: our own message where there is one, else the last line of the cause.
+
+    Runners hand a worker's exception over as text, so the message is looked for there.
+    """
+    text = str(error)
+    for line in reversed(text.splitlines()):
+        head, _, message = line.partition(": ")
+        if head.endswith("StepError") and message:
+            return StepError(message.split(" [while running")[0])
+    if isinstance(error, StepError):
+        return error
+    lines = [line for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    logging.getLogger(__name__).debug("the job failed", exc_info=error)
+    return StepError(
+        f"the job failed: {lines[-1].split(' [while running')[0]} (run again with --verbose for the whole trace)"
+    )

@@ -1,0 +1,247 @@
+"""The whole run, on a small crawl: counts add up, copies go, and any way of running gives the same bytes."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pipeline.artifact import read_batches
+from pipeline.manifest import STEPS, read_manifest
+from tests.pipeline.conftest import corpuscle, digests
+
+WORKERS = ("--runner=FnApiRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=2")
+
+
+def rows(folder: Path, step: str, kind: str) -> list[dict]:
+    """All rows of one kind that a step left."""
+    manifest = read_manifest(str(folder), step)
+    assert manifest is not None
+    names = [file["name"] for file in manifest["files"] if file["name"].startswith(kind + "/")]
+    return [row for name in names for batch in read_batches(f"{folder}/{step}/{name}") for row in batch.to_pylist()]
+
+
+def test_every_record_is_accounted_for(corpus: Path, sample_pages: list) -> None:
+    manifest = read_manifest(str(corpus))
+    assert manifest is not None
+    counts = manifest["counts"]
+    assert counts["read"] == len(sample_pages)
+    assert counts["read"] == counts["kept"] + counts["removed"] + counts["held"] + counts["quarantined"]
+    for step in STEPS:
+        own = manifest["steps"][step]["counts"]
+        outcomes = sum(own.get(name, 0) for name in ("kept", "removed", "held", "quarantined"))
+        assert own.get("read", 0) == outcomes
+
+
+def test_copies_are_removed_and_name_what_was_kept(corpus: Path) -> None:
+    (same, other) = [row for row in rows(corpus, "extract", "removed") if row["reason"] == "duplicate_payload"]
+    kept = {row["address"]: row["url"] for row in rows(corpus, "extract", "documents")}
+    pairs = {tuple(sorted((row["url"], kept[row["kept_address"]]))) for row in (same, other)}
+    assert pairs == {
+        ("https://copy.example/0", "https://host0.example/page/0"),
+        ("https://copy.example/1", "https://host1.example/page/1"),
+    }
+    near = [row for row in rows(corpus, "dedup", "removed") if row["reason"] == "near_duplicate"]
+    kept = {row["address"]: row["url"] for row in rows(corpus, "dedup", "documents")}
+    pairs = {tuple(sorted((row["url"], kept[row["kept_address"]]))) for row in near}
+    assert pairs == {
+        ("https://host2.example/page/2", "https://near.example/2"),
+        ("https://host3.example/page/3", "https://near.example/3"),
+    }
+    assert all(0.6 <= row["similarity"] < 1 for row in near)
+
+
+def test_the_shards_hold_every_kept_document_once(corpus: Path) -> None:
+    kept = {row["id"] for row in rows(corpus, "dedup", "documents")}
+    manifest = read_manifest(str(corpus), "tokenize")
+    assert manifest is not None
+    assert len(manifest["files"]) > 2
+    found: list[bytes] = []
+    hosts: dict[str, set[str]] = {"train": set(), "validation": set()}
+    for file in manifest["files"]:
+        shard = pa.ipc.open_file(f"{corpus}/tokenize/{file['name']}").get_batch(0)
+        found += shard.column("id").to_pylist()
+        hosts[file["split"]] |= {url.split("/")[2] for url in shard.column("url").to_pylist()}
+        assert file["tokens"] == sum(map(len, shard.column("tokens").to_pylist()))
+    assert len(found) == len(set(found))
+    assert set(found) == kept
+    assert not hosts["train"] & hosts["validation"]
+    assert hosts["validation"]
+
+
+def test_a_second_run_does_nothing(corpus: Path, sample_crawl: Path, recipe: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in corpus.rglob("*") if path.is_file()}
+    ran = corpuscle("run", str(recipe), "--input", f"{sample_crawl}/*.warc.gz", "--output", str(corpus))
+    assert "Nothing to do" in ran.stdout
+    assert {path: path.stat().st_mtime_ns for path in corpus.rglob("*") if path.is_file()} == before
+
+
+def test_a_changed_threshold_measures_nothing_again(
+    corpus: Path, sample_crawl: Path, recipe: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(corpus, tmp_path / "out")
+    changed = tmp_path / "small.yaml"
+    changed.write_text(recipe.read_text().replace("gopher_quality:", "gopher_quality: {min_words: 355}"))
+    measured = {path: path.stat().st_ino for path in (folder / "measure").rglob("*.parquet")}
+    corpuscle("run", str(changed), "--input", f"{sample_crawl}/*.warc.gz", "--output", str(folder), "--", WORKERS[0])
+    assert {path: path.stat().st_ino for path in (folder / "measure").rglob("*.parquet")} == measured
+    assert digests(folder) != digests(corpus)
+    manifest = read_manifest(str(folder), "filter")
+    assert manifest is not None
+    assert manifest["reasons"]["too_few_words"] > 0
+
+
+@pytest.mark.slow
+def test_more_workers_and_another_order_give_the_same_bytes(
+    corpus: Path, sample_crawl: Path, recipe: Path, tmp_path: Path
+) -> None:
+    files = sorted(map(str, sample_crawl.iterdir()), reverse=True)
+    inputs = [argument for file in files for argument in ("--input", file)]
+    corpuscle("run", str(recipe), *inputs, "--output", str(tmp_path / "out"), "--", *WORKERS)
+    assert digests(tmp_path / "out") == digests(corpus)
+
+
+@pytest.mark.slow
+def test_slices_grouped_by_a_shuffle_give_the_same_bytes(
+    corpus: Path, sample_crawl: Path, recipe: Path, tmp_path: Path
+) -> None:
+    from pipeline.recipe import load_recipe
+    from pipeline.run import run
+
+    run(load_recipe(recipe), [f"{sample_crawl}/*"], str(tmp_path / "out"), ["--runner=FnApiRunner"], deal="shuffle")
+    assert digests(tmp_path / "out") == digests(corpus)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def job_service(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """Beam's portable job service and a pool of separate worker processes: the boundary that Dataflow has."""
+    job, pool = free_port(), free_port()
+    # The pool starts `python` from PATH.
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    commands = [
+        ["apache_beam.runners.portability.local_job_service_main", f"--port={job}", f"--staging_dir={tmp_path}/stage"],
+        ["apache_beam.runners.worker.worker_pool_main", f"--service_port={pool}"],
+    ]
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", *command], env=environment, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        for command in commands
+    ]
+    for port in (job, pool):
+        for _ in range(300):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+    yield f"localhost:{job}", f"localhost:{pool}"
+    for process in started:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.slow
+def test_the_portable_job_service_gives_the_same_bytes(
+    corpus: Path, sample_crawl: Path, recipe: Path, tmp_path: Path, job_service: tuple[str, str]
+) -> None:
+    job, pool = job_service
+    corpuscle(
+        "run", str(recipe), "--input", f"{sample_crawl}/*.warc.gz", "--output", str(tmp_path / "out"),
+        "--", "--runner=PortableRunner", f"--job_endpoint={job}",
+        "--environment_type=EXTERNAL", f"--environment_config={pool}",
+    )  # fmt: skip
+    assert digests(tmp_path / "out") == digests(corpus)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["index", "extract", "filter", "dedup", "vocabulary", "encode", "tokenize"])
+def test_a_run_killed_in_a_step_goes_on_and_gives_the_same_bytes(
+    step: str, corpus: Path, sample_crawl: Path, recipe: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    command = ["run", str(recipe), "--input", f"{sample_crawl}/*.warc.gz", "--output", str(folder)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "corpuscle.main", *command, "--", "--runner=FnApiRunner"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    while process.poll() is None and not list((folder / step).glob("parts/*.json")):
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (folder / "manifest.json").exists(), "the run ended before it could be killed"
+    survivors = {path: path.stat().st_ino for path in (folder / step).glob("parts/*.json")}
+    assert survivors
+    corpuscle(*command, "--", "--runner=FnApiRunner")
+    assert digests(folder) == digests(corpus)
+    assert {path: path.stat().st_ino for path in survivors if path.exists()} == {
+        path: number for path, number in survivors.items() if path.exists()
+    }
+    assert not list(folder.rglob("*.tmp"))
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_told_and_the_run_goes_on_later(
+    corpus: Path, sample_crawl: Path, recipe: Path, tmp_path: Path
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(small)], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("a small file system can't be mounted here (it takes root)")
+    command = ["run", str(recipe), "--input", f"{sample_crawl}/*.warc.gz", "--output", str(small / "out")]
+    try:
+        ran = corpuscle(*command, check=False)
+        assert ran.returncode == 1
+        assert "the disk is full" in ran.stderr
+        assert "Traceback" not in ran.stderr
+        subprocess.run(["mount", "-o", "remount,size=200m", str(small)], check=True)
+        corpuscle(*command)
+        assert digests(small / "out") == digests(corpus)
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=True)
+
+
+def test_an_input_that_matches_nothing_is_told(recipe: Path, tmp_path: Path) -> None:
+    ran = corpuscle(
+        "run", str(recipe), "--input", f"{tmp_path}/*.warc.gz", "--output", str(tmp_path / "out"), check=False
+    )
+    assert ran.returncode == 1
+    assert f"--input {tmp_path}/*.warc.gz: no file matches. Looked in {tmp_path}" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_faulty_recipe_is_told_before_anything_runs(sample_crawl: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("name: bad\ncrawl:\n  languges: [en]\n")
+    ran = corpuscle("run", str(bad), "--input", f"{sample_crawl}/*", "--output", str(tmp_path / "out"), check=False)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"error: {bad}:3: unknown key crawl.languges")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_corpus_of_nothing_says_so(sample_crawl: Path, recipe: Path, tmp_path: Path) -> None:
+    strict = tmp_path / "strict.yaml"
+    strict.write_text(recipe.read_text().replace("languages: [en]", "languages: [fi]"))
+    arguments = ("run", str(strict), "--input", f"{sample_crawl}/*", "--output", str(tmp_path / "out"))
+    ran = corpuscle(*arguments, "--", "--runner=FnApiRunner", check=False)
+    assert ran.returncode == 3
+    assert "No document was kept" in ran.stdout
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text())
+    assert manifest["counts"]["removed"] == manifest["counts"]["read"]

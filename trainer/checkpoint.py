@@ -1,0 +1,175 @@
+"""A checkpoint is a folder that needs nothing beside it: the weights, the vocabulary, and what made them. No pickle.
+
+    OUT/checkpoints.json             {"last": "step-000200", "best": "step-000150"}: written last, it is the commit
+    OUT/step-000200/model.safetensors      the weights, named as Hugging Face names them
+                    tokenizer.model        the SentencePiece vocabulary they were trained on
+                    checkpoint.json        id, model shape, step, losses, corpus and vocabulary digests
+                    optimizer.safetensors  what a resumed run needs besides
+
+A folder that checkpoints.json does not name does not exist, so a run killed at any moment leaves the last one whole.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from trainer.model import Llama, ModelConfig
+
+FORMAT = 1
+INDEX, MODEL, OPTIMIZER, ABOUT, VOCABULARY = (
+    "checkpoints.json",
+    "model.safetensors",
+    "optimizer.safetensors",
+    "checkpoint.json",
+    "tokenizer.model",
+)
+
+
+@dataclass(frozen=True)
+class About:
+    """What checkpoint.json says. `id` is the SHA-256 of weights, shape and vocabulary (`checkpoint_id`)."""
+
+    id: str
+    step: int
+    model: ModelConfig
+    vocabulary_sha256: str
+    bos_id: int
+    corpus_sha256: str
+    """SHA-256 of the corpus's manifest.json, which names every shard by its own SHA-256."""
+    loss: float | None = None
+    """Mean cross-entropy of the step's batch, in nats a token."""
+    val_loss: float | None = None
+    bits_per_byte: float | None = None
+    format: int = FORMAT
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that has been read: where it lies, what it says of itself, and its model on a device."""
+
+    folder: Path
+    about: About
+    model: Llama
+
+    @property
+    def vocabulary(self) -> Path:
+        return self.folder / VOCABULARY
+
+    def optimizer_tensors(self) -> dict[str, Tensor]:
+        path = self.folder / OPTIMIZER
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is missing; training cannot be resumed from this checkpoint.")
+        return load_file(path)
+
+
+def checkpoint_id(weights: Mapping[str, Tensor], model: ModelConfig, vocabulary_sha256: str) -> str:
+    """SHA-256 over the shape, the vocabulary's digest and each tensor's name, type, shape and bytes, in name order."""
+    digest = hashlib.sha256(json.dumps(dataclasses.asdict(model), sort_keys=True).encode())
+    digest.update(f"\n{vocabulary_sha256}\n".encode())
+    for name in sorted(weights):
+        tensor = weights[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def save(
+    output: Path, about: About, weights: Mapping[str, Tensor], optimizer: Mapping[str, Tensor], vocabulary: Path
+) -> Path:
+    """Writes a checkpoint beside the others, then names it `last`, and `best` if its validation loss is the lowest.
+
+    Checkpoints that are neither are deleted. `about.id` must be `checkpoint_id(weights, ...)`. Without any
+    validation loss the last checkpoint counts as the best.
+    """
+    folder = output / f"step-{about.step:06d}"
+    fresh = output / f".{folder.name}.part"
+    for leftover in (fresh, folder):  # of a run that was killed before it could name them
+        shutil.rmtree(leftover, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    # safetensors writes no timestamps: the same weights are the same bytes.
+    save_file({name: tensor.detach().contiguous() for name, tensor in weights.items()}, fresh / MODEL, {"format": "pt"})
+    save_file({name: tensor.detach().contiguous() for name, tensor in optimizer.items()}, fresh / OPTIMIZER)
+    shutil.copyfile(vocabulary, fresh / VOCABULARY)
+    (fresh / ABOUT).write_text(json.dumps(dataclasses.asdict(about), indent=1) + "\n")
+    for path in fresh.iterdir():
+        _flush(path)
+    _flush(fresh)
+    fresh.rename(folder)
+
+    best = folder
+    with contextlib.suppress(FileNotFoundError):
+        held = find(output, "best")
+        if held != folder and about.val_loss is not None:
+            lowest = read_about(held).val_loss
+            best = held if lowest is not None and lowest <= about.val_loss else folder
+    write_whole(output / INDEX, json.dumps({"last": folder.name, "best": best.name}) + "\n")
+    for old in output.glob("step-*"):
+        if old not in (folder, best):
+            shutil.rmtree(old)
+    return folder
+
+
+def find(path: Path, which: str = "best") -> Path:
+    """The checkpoint folder that `path` means: itself, or the `best` or `last` one of a run's output folder."""
+    if (path / ABOUT).exists():
+        return path
+    index = path / INDEX
+    if not index.exists():
+        raise FileNotFoundError(
+            f"{path} holds neither {ABOUT} nor {INDEX}; give a checkpoint or a training run's output folder."
+        )
+    return path / json.loads(index.read_text())[which]
+
+
+def read_about(folder: Path) -> About:
+    """What a checkpoint says of itself, without reading its weights."""
+    path = folder / ABOUT
+    fields: dict[str, Any] = json.loads(path.read_text())
+    if fields.get("format") != FORMAT:
+        raise ValueError(f"{path}: format {fields.get('format')} is not one that this version reads ({FORMAT}).")
+    return About(**{**fields, "model": ModelConfig(**fields["model"])})
+
+
+def load(path: Path, which: str = "best", device: torch.device | str = "cpu") -> Checkpoint:
+    """Reads a checkpoint and checks that weights and vocabulary are the ones its id was made of."""
+    folder = find(path, which)
+    about = read_about(folder)
+    weights = load_file(folder / MODEL)
+    vocabulary = hashlib.sha256((folder / VOCABULARY).read_bytes()).hexdigest()
+    if vocabulary != about.vocabulary_sha256 or checkpoint_id(weights, about.model, vocabulary) != about.id:
+        raise ValueError(
+            f"{folder}: {MODEL} or {VOCABULARY} is not the file that {ABOUT} describes (their digest differs from its "
+            f"id); it was changed or damaged after it was saved. Take another checkpoint."
+        )
+    model = Llama(about.model)
+    model.load_state_dict(weights)
+    return Checkpoint(folder, about, model.to(device))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replaces a file in one go: a reader sees the old text or the new, never half of one."""
+    fresh = path.with_name(f".{path.name}.part")
+    fresh.write_text(text)
+    _flush(fresh)
+    fresh.replace(path)
+    _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    """Waits until a file (or a folder's list of names) is on the disk, so that a power cut cannot undo the order."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

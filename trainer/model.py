@@ -1,0 +1,237 @@
+"""A decoder of the Llama 2 family (Touvron et al. 2023) in plain PyTorch, small enough to read at one sitting.
+
+Tensors bear the names and the half-split RoPE layout of Hugging Face's Llama, so that an export is a copy.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+IGNORE = -100
+"""A target of this value adds nothing to the loss (PyTorch's own default)."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of a model; everything that its weights cannot tell.
+
+    `hidden` is the width of the feed-forward layer (8/3 of `dim` costs what a 4x GELU layer would), `kv_heads` the
+    number of key and value heads that the `heads` query heads share, `max_seq_len` the longest context in tokens.
+    """
+
+    vocab_size: int
+    dim: int
+    layers: int
+    heads: int
+    kv_heads: int
+    hidden: int
+    max_seq_len: int
+    rope_theta: float = 10000.0
+    tie_embeddings: bool = True
+    norm_eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "dim", "layers", "heads", "kv_heads", "hidden", "max_seq_len"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"model: {name} is {getattr(self, name)}; it must be at least 1.")
+        if self.dim % self.heads:
+            raise ValueError(f"model: dim {self.dim} does not divide into {self.heads} heads; change dim or heads.")
+        if self.head_dim % 2:
+            raise ValueError(
+                f"model: dim / heads is {self.head_dim}; RoPE turns pairs, so it must be even. Change dim or heads."
+            )
+        if self.heads % self.kv_heads:
+            raise ValueError(
+                f"model: {self.heads} heads cannot share {self.kv_heads} kv_heads evenly; kv_heads must divide heads."
+            )
+
+    @property
+    def head_dim(self) -> int:
+        return self.dim // self.heads
+
+
+def parameters(config: ModelConfig) -> int:
+    """How many numbers the model learns (a tied matrix counts once)."""
+    return matrix_parameters(config) + _tables(config) + (2 * config.layers + 1) * config.dim
+
+
+def matrix_parameters(config: ModelConfig) -> int:
+    """The numbers that a token is multiplied by: all matrices and the output layer, not the embedding look-up."""
+    attention = 2 * config.dim * config.dim + 2 * config.dim * config.kv_heads * config.head_dim
+    return config.layers * (attention + 3 * config.dim * config.hidden) + config.vocab_size * config.dim
+
+
+def _tables(config: ModelConfig) -> int:
+    """An untied input embedding: stored and learned, but never multiplied by."""
+    return 0 if config.tie_embeddings else config.vocab_size * config.dim
+
+
+def flops_per_token(config: ModelConfig, seq_len: int) -> int:
+    """Floating-point operations to train on one token, forward and backward.
+
+    6 for each matrix parameter and 12 * layers * dim * seq_len for the attention scores (Chowdhery et al. 2022,
+    PaLM, appendix B); the causal half is not taken off, as MFU figures elsewhere do not either.
+    """
+    return 6 * matrix_parameters(config) + 12 * config.layers * config.dim * seq_len
+
+
+@dataclass
+class Cache:
+    """Keys and values of the tokens already read: [layers, batch, kv_heads, max_seq_len, head_dim] each."""
+
+    keys: Tensor
+    values: Tensor
+    length: int = 0
+
+    @staticmethod
+    def empty(config: ModelConfig, batch: int, device: torch.device, dtype: torch.dtype = torch.float32) -> "Cache":
+        shape = (config.layers, batch, config.kv_heads, config.max_seq_len, config.head_dim)
+        return Cache(torch.zeros(shape, device=device, dtype=dtype), torch.zeros(shape, device=device, dtype=dtype))
+
+    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Writes one layer's new keys and values behind the old ones; returns all of them."""
+        end = self.length + keys.shape[2]
+        self.keys[layer, :, :, self.length : end] = keys
+        self.values[layer, :, :, self.length : end] = values
+        return self.keys[layer, :, :, :end].type_as(keys), self.values[layer, :, :, :end].type_as(values)
+
+
+def rotary_tables(config: ModelConfig) -> tuple[Tensor, Tensor]:
+    """Cosines and sines [max_seq_len, head_dim / 2] of RoPE's angles (Su et al. 2021), in float32."""
+    frequencies = config.rope_theta ** -(torch.arange(0, config.head_dim, 2).double() / config.head_dim)
+    angles = torch.arange(config.max_seq_len).double()[:, None] * frequencies
+    return angles.cos().float(), angles.sin().float()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turns x [batch, heads, time, head_dim] by its positions, pairing dimension i with i + head_dim / 2."""
+    a, b = x.float().chunk(2, dim=-1)
+    return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1).type_as(x)
+
+
+class Attention(nn.Module):
+    """Causal attention in which groups of query heads share a key and value head (Ainslie et al. 2023)."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.layer, self.heads, self.kv_heads, self.head_dim = layer, config.heads, config.kv_heads, config.head_dim
+        self.q_proj = nn.Linear(config.dim, config.dim, bias=False)
+        self.k_proj = nn.Linear(config.dim, config.kv_heads * config.head_dim, bias=False)
+        self.v_proj = nn.Linear(config.dim, config.kv_heads * config.head_dim, bias=False)
+        self.o_proj = nn.Linear(config.dim, config.dim, bias=False)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: Cache | None) -> Tensor:
+        batch, time, dim = x.shape
+        q = self.q_proj(x).view(batch, time, self.heads, self.head_dim).transpose(1, 2)
+        k = self.k_proj(x).view(batch, time, self.kv_heads, self.head_dim).transpose(1, 2)
+        v = self.v_proj(x).view(batch, time, self.kv_heads, self.head_dim).transpose(1, 2)
+        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        if cache is not None:
+            k, v = cache.extend(self.layer, k, v)
+        past = k.shape[2] - time
+        mask = None
+        if past and time > 1:  # is_causal would align the mask with the first key, not with the last
+            mask = torch.ones(time, past + time, dtype=torch.bool, device=x.device).tril(past)
+        y = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, is_causal=not past, enable_gqa=self.heads != self.kv_heads
+        )
+        out: Tensor = self.o_proj(y.transpose(1, 2).reshape(batch, time, dim))
+        return out
+
+
+class FeedForward(nn.Module):
+    """SwiGLU: down(silu(gate(x)) * up(x)) (Shazeer 2020)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(config.dim, config.hidden, bias=False)
+        self.up_proj = nn.Linear(config.dim, config.hidden, bias=False)
+        self.down_proj = nn.Linear(config.hidden, config.dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        return out
+
+
+class Layer(nn.Module):
+    """x + attention(norm(x)), then x + feed-forward(norm(x))."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.input_layernorm = nn.RMSNorm(config.dim, eps=config.norm_eps)
+        self.self_attn = Attention(config, layer)
+        self.post_attention_layernorm = nn.RMSNorm(config.dim, eps=config.norm_eps)
+        self.mlp = FeedForward(config)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: Cache | None) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin, cache)
+        out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
+        return out
+
+
+class Decoder(nn.Module):
+    """Tokens -> the vectors from which the next tokens are read off."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.dim)
+        self.layers = nn.ModuleList(Layer(config, index) for index in range(config.layers))
+        self.norm = nn.RMSNorm(config.dim, eps=config.norm_eps)
+
+    def forward(self, tokens: Tensor, cos: Tensor, sin: Tensor, cache: Cache | None) -> Tensor:
+        x = self.embed_tokens(tokens)
+        for layer in self.layers:
+            x = layer(x, cos, sin, cache)
+        out: Tensor = self.norm(x)
+        return out
+
+
+class Llama(nn.Module):
+    """The language model. Weights are drawn from `seed` on the CPU, so they are the same whatever the device."""
+
+    def __init__(self, config: ModelConfig, seed: int = 0) -> None:
+        super().__init__()
+        self.config = config
+        self.model = Decoder(config)
+        self.lm_head = None if config.tie_embeddings else nn.Linear(config.dim, config.vocab_size, bias=False)
+        cos, sin = rotary_tables(config)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+        self._draw_weights(torch.Generator().manual_seed(seed))
+
+    def _draw_weights(self, generator: torch.Generator) -> None:
+        """Normal with std 0.02; what writes to the residual stream is scaled by 1 / sqrt(2 * layers) (GPT-2).
+
+        So the stream's variance does not grow with depth. Norm weights stay at one.
+        """
+        for name, weight in self.named_parameters():
+            if weight.dim() == 2:
+                into_stream = name.endswith(("o_proj.weight", "down_proj.weight"))
+                std = 0.02 / (2 * self.config.layers) ** 0.5 if into_stream else 0.02
+                nn.init.normal_(weight, std=std, generator=generator)
+
+    def forward(
+        self, tokens: Tensor, targets: Tensor | None = None, cache: Cache | None = None, last_only: bool = False
+    ) -> Tensor:
+        """Logits float32 [batch, time, vocab], or with `targets` the mean cross-entropy in nats.
+
+        tokens, targets: int64 [batch, time]; targets[i] is the token after tokens[i], IGNORE where none counts (all
+        ignored gives NaN). With a cache, tokens are read as the continuation of what it holds, and added to it.
+        `last_only` computes the logits of the last position alone: [batch, 1, vocab].
+        """
+        start = cache.length if cache is not None else 0
+        end = start + tokens.shape[1]
+        if end > self.config.max_seq_len:
+            raise ValueError(f"{end} tokens are more than the model's context of {self.config.max_seq_len}.")
+        x = self.model(tokens, self.cos[start:end], self.sin[start:end], cache)  # type: ignore[index]
+        if cache is not None:
+            cache.length = end
+        if last_only:
+            x = x[:, -1:]
+        head = self.model.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
+        logits = F.linear(x, head).float()
+        if targets is None:
+            return logits
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE)
