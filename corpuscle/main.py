@@ -27,9 +27,7 @@ def out() -> Console:
     return Console(markup=False, highlight=False, soft_wrap=True)
 
 
-@app.command(
-    epilog="Example: corpuscle run recipes/fineweb.yaml --input 'crawl/*.warc.gz' --output corpus -- --direct_num_workers=4"
-)
+@app.command(epilog="Example: corpuscle run recipes/fineweb.yaml --input 'crawl/*.warc.gz' --output corpus")
 def run(
     recipe: Annotated[str, typer.Argument(help="The recipe: a YAML file, such as recipes/fineweb.yaml.")],
     input: Annotated[list[str], typer.Option("--input", "-i", help="WARC files, or quoted patterns; may be repeated.")],
@@ -49,13 +47,14 @@ def run(
     `-- --runner=DataflowRunner --project=... --region=... --temp_location=gs://...` the same graph runs there.
     A stopped run goes on where it was when the same command is given again.
     """
-    from corpuscle.progress import watch
+    from corpuscle.progress import watch, watch_verbosely
     from corpuscle.summary import print_summary
     from pipeline.recipe import load_recipe
     from pipeline.run import run as run_recipe
 
     quiet(verbose)
-    outcome = run_recipe(load_recipe(recipe), [*input, *(more or [])], output, _beam_arguments, watch=watch)
+    display = watch_verbosely if verbose else watch
+    outcome = run_recipe(load_recipe(recipe), [*input, *(more or [])], output, _beam_arguments, watch=display)
     if outcome.was_done:
         out().print(f"{output} is up to date: neither the recipe nor the input has changed. Nothing to do.")
     elif report:
@@ -93,27 +92,46 @@ def report(
     out().print(write_report(corpus, training and str(training)))
 
 
-@train.command(epilog="Example: corpuscle train pretrain corpus --output model --model micro --minutes 2")
-def pretrain(
-    corpus: Annotated[Path, typer.Argument(help="The folder of a finished run (or its tokenize folder).")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where checkpoints and the log go.")],
-) -> None:
+@train.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def pretrain(context: typer.Context) -> None:
     """Pre-train a model on a corpus. Stopped, it goes on from its last checkpoint."""
+    from trainer.pretrain import main as run_trainer
+
+    arguments = list(context.args)
+    if arguments and not arguments[0].startswith("-"):
+        arguments[:1] = ["--data", arguments[0]]
+    # The options are the trainer's own, so that a bare GPU image has the same ones.
+    raise typer.Exit(run_trainer(arguments))
 
 
-@app.command(epilog="Example: corpuscle sample model --prompt 'The first'")
+@app.command(epilog="Example: corpuscle sample model --prompt 'The first' --tokens 100")
 def sample(
-    checkpoint: Annotated[Path, typer.Argument(help="A training's folder, or one of its checkpoints.")],
+    model: Annotated[Path, typer.Argument(help="A training's folder, or one of its checkpoints.")],
+    prompt: Annotated[str, typer.Option(help="What the model goes on from.")] = "",
+    tokens: Annotated[int, typer.Option(min=1, help="The most tokens to write.")] = 200,
+    temperature: Annotated[float, typer.Option(min=0, help="0 takes the likeliest token each time.")] = 0.8,
+    top_k: Annotated[int, typer.Option(min=0, help="Only the k likeliest tokens; 0 for all.")] = 0,
+    top_p: Annotated[float, typer.Option(help="Only the likeliest tokens that together reach this chance.")] = 0.95,
+    seed: Annotated[int, typer.Option(help="The same seed writes the same text.")] = 0,
 ) -> None:
     """Let a model write."""
+    from trainer.sample import Sampling
+    from trainer.sample import sample as write
+
+    console = out()
+    console.print(prompt, end="")
+    for piece in write(model, prompt, tokens, Sampling(temperature, top_k, top_p, seed)):
+        console.print(piece, end="")
+    console.print()
 
 
 def quiet(verbose: bool = False) -> None:
     """Beam and fastText talk a lot; errors are still shown."""
     import warnings
 
-    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger().setLevel(logging.INFO if verbose else logging.ERROR)
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    # Beam logs a failed worker's trace as an error; what the user needs of it is told once, at the end.
+    logging.getLogger().setLevel(logging.INFO if verbose else logging.CRITICAL)
     if not verbose:
         warnings.filterwarnings("ignore")
 
@@ -128,7 +146,9 @@ def _known_errors() -> tuple[type[Exception], ...]:
         "pipeline.explain": "ExplainError",
         "pipeline.report": "ReportError",
     }
-    return tuple(getattr(sys.modules[module], name) for module, name in names.items() if module in sys.modules)
+    found = tuple(getattr(sys.modules[module], name) for module, name in names.items() if module in sys.modules)
+    # The trainer's errors are Python's own, and say which file or setting is wrong.
+    return (*found, FileNotFoundError, ValueError) if "trainer.sample" in sys.modules else found
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -1,11 +1,13 @@
 """A progress display for a run: it watches the markers that finished parts leave."""
 
 import contextlib
+import os
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -48,9 +50,37 @@ class _Watcher:
 
 
 @contextlib.contextmanager
+def quiet_workers() -> Iterator[TextIO]:
+    """Worker processes inherit standard error and write Beam's messages there; here they go nowhere.
+
+    Gives the terminal that standard error was, for the progress display.
+    """
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with open(os.devnull, "w") as nowhere, open(terminal, "w", buffering=1, closefd=True) as shown:  # noqa: PTH123
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield shown
+        finally:
+            os.dup2(terminal, 2)
+
+
+@contextlib.contextmanager
 def watch(folder: str, archives: Sequence[Any]) -> Iterator[None]:
     """Show a bar for each step while the job runs; nothing for remote folders, which have their runner's page."""
-    console = Console(stderr=True)
+    with quiet_workers() as terminal, _bars(folder, archives, Console(file=terminal)):
+        yield
+
+
+@contextlib.contextmanager
+def watch_verbosely(folder: str, archives: Sequence[Any]) -> Iterator[None]:
+    """The same beside Beam's own messages."""
+    with _bars(folder, archives, Console(stderr=True)):
+        yield
+
+
+@contextlib.contextmanager
+def _bars(folder: str, archives: Sequence[Any], console: Console) -> Iterator[None]:
     if not is_local(folder):
         console.print(f"[dim]The job runs; its parts appear under {folder}.[/dim]")
         yield

@@ -31,7 +31,8 @@ def print_summary(manifest: dict[str, Any], folder: str) -> None:
     shards = manifest["shards"]
     console.print(
         f"{totals['read']:,} records read = {totals['kept']:,} kept + {totals['removed']:,} removed "
-        f"+ {totals['held']:,} held + {totals['quarantined']:,} quarantined ({totals['ignored']:,} of other kinds ignored)"
+        f"+ {totals['held']:,} held + {totals['quarantined']:,} quarantined "
+        f"({totals['ignored']:,} of other kinds ignored)"
     )
     console.print(f"{totals['tokens']:,} tokens in {len(shards)} shards under {folder}/tokenize", markup=False)
     if not totals["kept"]:

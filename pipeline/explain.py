@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.artifact import open_input, read_batches
-from pipeline.crawl.payload import payload_of
+from pipeline.crawl.http import payload_of
 from pipeline.crawl.warc import Record, read_warc
 from pipeline.document import LINEAGE, unpack_address
 from pipeline.manifest import read_manifest
@@ -180,7 +180,7 @@ def _where(folder: str, document: bytes) -> str | None:
 
 
 def check_record(folder: str, row: dict[str, Any]) -> str:
-    """Read the record where the lineage says that it is; says whether its payload has the digest that it should have."""
+    """Read the record where the lineage says that it is; says whether its payload has the digest that was noted."""
     manifest = read_manifest(folder, "index")
     inputs = manifest["inputs"] if manifest else []
     path = next((archive["path"] for archive in inputs if archive["warc_file"] == row["warc_file"]), None)

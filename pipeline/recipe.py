@@ -66,7 +66,7 @@ class Tokenize(_Keys):
     """From texts to shards. `vocabulary` is a SentencePiece model's path; without it one is trained."""
 
     vocabulary: str | None = None
-    vocabulary_size: Annotated[int, Field(ge=300, le=1 << 20)] = 32_000
+    vocabulary_size: Annotated[int, Field(ge=362, le=1 << 20)] = 32_000
     sample_bytes: Annotated[int, Field(ge=1_000)] = 50_000_000
     shard_tokens: Annotated[int, Field(ge=1_000, le=1 << 30)] = 100_000_000
     validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.01

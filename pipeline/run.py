@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,7 +137,7 @@ def run(
     beam_arguments: Sequence[str] = (),
     *,
     deal: str | None = None,
-    watch: Any = contextlib.nullcontext,
+    watch: Callable[[str, Sequence[Archive]], contextlib.AbstractContextManager[None]] | None = None,
 ) -> Outcome:
     """Make the corpus of a recipe in `folder`. Raises InputError, RecipeError, AssetError, StepError.
 
@@ -158,7 +158,7 @@ def run(
     model = str(language_model())
     _check_writable(folder)
     corpus = MakeCorpus(recipe, folder, model, split_bytes(sum(archive.bytes for archive in archives)), deal)
-    with watch(folder, archives):
+    with watch(folder, archives) if watch else contextlib.nullcontext():
         try:
             with beam.Pipeline(options=options) as pipeline:
                 _ = (
@@ -219,7 +219,7 @@ def _sweep(folder: str) -> None:
 
 
 def _is_sample(step: str, name: str) -> bool:
-    return step == "vocabulary" and name.startswith(("sample/", "parts/"))
+    return step == "vocabulary" and name.startswith(("sample/", "parts/")) and not name.endswith(".tmp")
 
 
 def explain_failure(error: BaseException) -> StepError:

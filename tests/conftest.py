@@ -51,7 +51,7 @@ def sample_pages() -> list[Page]:
     for number in range(120):
         state = number * 7919 + 17
         paragraphs = []
-        for _ in range(6):
+        for _ in range(4 + number % 4):
             sentences = []
             for _ in range(5):
                 chosen = []

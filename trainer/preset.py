@@ -22,7 +22,7 @@ PRESETS = {
     "small": Preset(dim=384, layers=8, heads=6, kv_heads=3, hidden=1024, batch_tokens=16384, lr=1.5e-3),
     "base": Preset(dim=768, layers=12, heads=12, kv_heads=12, hidden=2048, batch_tokens=524288, lr=6e-4),
 }
-"""With a vocabulary of 4,096: 1.3 M, 5.2 M and 15 M parameters; `base` with 32,768 has 110 M, GPT-2's 12 layers of 768.
+"""With a vocabulary of 4,096: 1.3 M, 5.5 M and 15 M parameters; `base` with 32,768 has 110 M, GPT-2's 12 layers of 768.
 
 `base` takes batch and rate from GPT-3's 125M row (Brown et al. 2020, table 2.1).
 """

@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 
 from trainer import checkpoint
 from trainer.checkpoint import About
@@ -109,6 +110,8 @@ def _train(config: PretrainConfig, learner: Learner, plan: Plan, done: int, log:
         keep = last or record.step % plan.checkpoint_every == 0
         if learner.validation is not None and (keep or record.step % plan.eval_every == 0):
             val_loss, bits_per_byte = learner.evaluate(plan.eval_windows)
+            if not math.isfinite(val_loss):
+                raise DivergedError(_divergence(config, record.step, lr, f"the validation loss is {val_loss:.3g}"))
             record = dataclasses.replace(record, val_loss=val_loss, bits_per_byte=bits_per_byte)
         record = dataclasses.replace(record, seconds=before + time.monotonic() - start)
         log.append(record)
@@ -254,7 +257,7 @@ def _divergence(config: PretrainConfig, step: int, lr: float, what: str) -> str:
     except FileNotFoundError:
         good = "No checkpoint had been written."
     return (
-        f"step {step}: {what}; the weights were not updated. {good} The same run would stop here again: "
+        f"step {step}: {what}. {good} The same run would stop here again: "
         f"start one in another output folder with a lower learning rate (it was {lr:.3g}) or a longer warmup."
     )
 
@@ -283,12 +286,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         result = pretrain(config, Screen(console))
     except (DivergedError, FileNotFoundError, ValueError) as error:
-        errors.print(f"[red]error:[/] {error}", highlight=False)
+        errors.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         errors.print("stopped; the same command goes on from the last checkpoint.")
         return 130
-    console.print(f"best checkpoint {result.checkpoint} ({result.seconds:,.0f} s)")
+    console.print(f"best checkpoint {escape(str(result.checkpoint))} ({result.seconds:,.0f} s)", soft_wrap=True)
     return 0
 
 

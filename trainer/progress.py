@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from trainer.log import Record
 
@@ -56,10 +56,9 @@ class Screen:
         self.validation = ""
 
     def start(self, facts: Sequence[tuple[str, str]], done: int, steps: int) -> None:
-        table = Table.grid(padding=(0, 2))
+        width = max(len(name) for name, _ in facts)
         for name, value in facts:
-            table.add_row(f"[dim]{name}", value)
-        self.console.print(table)
+            self.console.print(f"[dim]{name:{width}}[/]  {escape(value)}", highlight=False, soft_wrap=True)
         columns = (
             TextColumn("step"),
             MofNCompleteColumn(),
@@ -72,7 +71,7 @@ class Screen:
         self.bar.start()
 
     def note(self, text: str) -> None:
-        self.console.print(f"[yellow]note:[/] {text}")
+        self.console.print(f"[yellow]note:[/] {escape(text)}", highlight=False, soft_wrap=True)
 
     def step(self, record: Record) -> None:
         self.weight = self.SMOOTHING * self.weight + 1 - self.SMOOTHING
@@ -82,7 +81,9 @@ class Screen:
         if record.val_loss is not None:
             self.validation = f" · validation {record.val_loss:.3f} = {record.bits_per_byte:.3f} bits a byte"
             if not self.console.is_terminal:
-                self.console.print(f"step {record.step} · {line}{self.validation} · {record.seconds:,.0f} s")
+                self.console.print(
+                    f"step {record.step} · {line}{self.validation} · {record.seconds:,.0f} s", soft_wrap=True
+                )
         if self.bar is not None:
             self.bar.update(self.task, completed=record.step, description=line + self.validation)
 

@@ -6,7 +6,7 @@ The reader of records walks over it by windows, so that memory does not grow wit
 import re
 from typing import Protocol
 
-from pipeline.crawl.members import CHUNK, RECORD, Codec, MemberError, Member, Raw
+from pipeline.crawl.members import CHUNK, RECORD, Codec, Member, MemberError, Raw
 
 LINE_ENDS = re.compile(rb"[\r\n]*")
 

@@ -15,10 +15,9 @@ from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
 
 from pipeline.artifact import Part, PartWriter, TableWriter, open_input
-from pipeline.crawl.http import Payload, decode_text, parse_response, sniff_html
+from pipeline.crawl.http import Payload, decode_text, parse_response, payload_of, sniff_html
 from pipeline.crawl.index import QUARANTINE
 from pipeline.crawl.language import Identifier, Language
-from pipeline.crawl.payload import payload_of
 from pipeline.crawl.url import canonical, host
 from pipeline.crawl.warc import Record, read_warc, verify_digest
 from pipeline.document import LINEAGE, SCHEMA, VERDICT, document_id, pack_address

@@ -11,7 +11,7 @@ Read = Callable[[int, int], bytes]
 
 
 class FrameEnd(Protocol):
-    """(end, whether the frame holds data) of the frame at `start`; end is None where the frame is cut off or damaged."""
+    """(end, whether it holds data) of the frame at `start`; end is None where the frame is cut off or damaged."""
 
     def __call__(self, read: Read, start: int, size: int, /) -> tuple[int | None, bool]: ...
 

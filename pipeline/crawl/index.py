@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.artifact import Part, PartWriter, open_input
-from pipeline.crawl.payload import payload_of
+from pipeline.crawl.http import payload_of
 from pipeline.crawl.warc import Ignored, Record, Unreadable, read_warc
 
 RECORDS = pa.schema(

@@ -8,7 +8,7 @@ import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import IO, Any, Protocol
 
 from fastwarc.stream_io import Lz4Reader, ZstdReader
 
@@ -33,9 +33,9 @@ class MemberError(Exception):
 
 
 class Raw:
-    """The stored bytes of an archive: reads of an exact length at any offset, whatever the stream's own reads return."""
+    """The stored bytes of an archive: reads of an exact length at any offset, however the stream deals them out."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self.size = stream.seek(0, io.SEEK_END)
         self._at = self.size
@@ -82,6 +82,14 @@ class Slice:
 
     def close(self) -> None:
         """The archive stays open: it belongs to the caller."""
+
+
+def is_decoding_error(error: BaseException) -> bool:
+    """Whether a reader of fastwarc raised this for what it read.
+
+    Its Rust code may also panic, as with a damaged zstd dictionary (2.0.1), and a panic is no Exception in Python.
+    """
+    return isinstance(error, (OSError, ValueError)) or type(error).__name__ == "PanicException"
 
 
 class Member(Protocol):
@@ -152,31 +160,32 @@ def _up_to_the_error(inflate: "zlib._Decompress", stored: bytes) -> bytes:
 class FrameMember:
     """An lz4 or zstd frame, whose extent is read from its block lengths, decoded by fastwarc's reader."""
 
-    def __init__(
-        self, raw: Raw, start: int, name: str, find_end: FrameEnd, reader: Callable[[Slice], BinaryIO]
-    ) -> None:
+    def __init__(self, raw: Raw, start: int, name: str, find_end: FrameEnd, reader: Callable[[Slice], Any]) -> None:
         self.end: int | None = None
         self._name = name
         self._where = f"the {name} frame at offset {start:,}"
         self._end, self._is_data = find_end(raw.read, start, raw.size)
         self._slice = Slice(raw, start, raw.size if self._end is None else self._end)
-        self._reader = reader(self._slice)
+        self._open, self._reader = reader, None
 
     def read(self, size: int) -> bytes:
-        if not self._is_data:
-            self.end = self._end
-            return b""
-        try:
-            data = self._reader.read(size)
-        except (OSError, ValueError) as error:
-            if self._slice.failure:
-                raise self._slice.failure from error
-            raise self._fault(str(error)) from error
+        data = self._decode(size) if self._is_data else b""
         if not data:
             if self._end is None:
                 raise self._fault("its last block is missing")
             self.end = self._end
         return data
+
+    def _decode(self, size: int) -> bytes:
+        try:
+            self._reader = self._reader or self._open(self._slice)
+            return bytes(self._reader.read(size))
+        except BaseException as error:
+            if self._slice.failure:
+                raise self._slice.failure from error
+            if not is_decoding_error(error):
+                raise
+            raise self._fault(str(error)) from error
 
     def _fault(self, error: str) -> MemberError:
         if self._end is None:
@@ -249,10 +258,13 @@ def _zstd_dictionary(raw: Raw) -> bytes | None:
     size = int.from_bytes(head[4:], "little")
     if head[:4] != b"\x5d\x2a\x4d\x18" or size > MAX_DICTIONARY:
         return None
-    stored = raw.read(8, size)
-    if not stored.startswith(b"\x28\xb5\x2f\xfd"):
-        return stored
+    dictionary = raw.read(8, size)
     try:
-        return bytes(ZstdReader(io.BytesIO(stored)).read(MAX_DICTIONARY))
-    except (OSError, ValueError):
-        return None
+        if dictionary.startswith(b"\x28\xb5\x2f\xfd"):
+            dictionary = bytes(ZstdReader(io.BytesIO(dictionary)).read(MAX_DICTIONARY))
+        ZstdReader(io.BytesIO(), dictionary=dictionary)
+    except BaseException as error:
+        if not is_decoding_error(error):
+            raise
+        return None  # each frame then says that it lacks its dictionary
+    return dictionary

@@ -1,7 +1,7 @@
 """The common case at the speed of fastwarc's decoder: a gzip member for each record, and nothing out of the ordinary.
 
 It promises only what the careful reader would say of the same bytes, and stops before the first thing it cannot
-promise. Reading a crawl takes 0.45 s for 335 MB of records this way, and 0.70 s through Python's zlib.
+promise. 335 MB of records are read in 0.50 s this way, and in 0.87 s through Python's zlib.
 
 fastwarc's own ArchiveIterator (2.0.1) is not used: it ends without an error behind an empty member, passes over what
 lies between records, and gives the offset of the next member for a record that begins inside of one.
@@ -11,11 +11,11 @@ from collections.abc import Iterator
 
 from fastwarc.stream_io import GzipReader
 
-from pipeline.crawl.head import HEAD_END, MAX_HEAD, HeadError, Head, parse_head
-from pipeline.crawl.members import CHUNK, Raw, Slice
+from pipeline.crawl.head import HEAD_END, MAX_HEAD, Head, HeadError, parse_head
+from pipeline.crawl.members import CHUNK, Raw, Slice, is_decoding_error
 
 SHORTEST_HEAD = 45
-"""len("WARC/1.0\\r\\nWARC-Type: x\\r\\nContent-Length: 0\\r\\n\\r\\n"): what can be read without going past a record."""
+"""len("WARC/1.0\\r\\nWARC-Type: x\\r\\nContent-Length: 0\\r\\n\\r\\n"), bytes that every record has."""
 
 
 def whole_members(raw: Raw, start: int, max_record_bytes: int) -> Iterator[tuple[int, int, Head, bytes]]:
@@ -27,44 +27,58 @@ def whole_members(raw: Raw, start: int, max_record_bytes: int) -> Iterator[tuple
     try:
         reader = GzipReader(Slice(raw, start, raw.size), buffer_size=CHUNK)
         first = reader.read(1)
-        offset = start + reader.frame_start_position()
+        offset = _member(reader, start)
         while first:
             record = _record(reader, first, max_record_bytes)
-            if record is None or start + reader.frame_start_position() != offset:
+            if record is None or _member(reader, start) != offset:
                 return
             first = reader.read(1)
-            following = start + reader.frame_start_position()
+            following = _member(reader, start)
             if not first or following == offset:
                 return
             yield offset, following, *record
             offset = following
-    except (OSError, ValueError, HeadError):
-        return  # the careful reader meets it again, and names it
+    except HeadError:
+        return
+    except BaseException as error:
+        if not is_decoding_error(error):
+            raise
+        # the careful reader meets it again, and names it
+
+
+def _member(reader: GzipReader, start: int) -> int:
+    """The offset of the member that the byte last read is from."""
+    return start + (reader.frame_start_position() or 0)
 
 
 def _record(reader: GzipReader, first: bytes, max_record_bytes: int) -> tuple[Head, bytes] | None:
-    """A record with CRLF line ends, if that is what comes; reads no byte further than the record itself would go."""
-    stored = bytearray(first)
-    stored += reader.read(SHORTEST_HEAD - 1)
-    if not stored.startswith(b"WARC/1."):
-        return None
-    while not stored.endswith(b"\r\n\r\n"):
-        if stored.endswith(b"\r\n\r"):
-            more = reader.read(1)
-        elif stored.endswith(b"\r\n"):
-            more = reader.read(2)
-        else:
-            more = reader.read(3 if stored.endswith(b"\r") else 4)
-        stored += more
-        if not more or len(stored) > MAX_HEAD:
-            return None
-    end = HEAD_END.search(stored)
+    """A record with CRLF line ends, if that is what comes."""
+    stored = _stored_head(reader, first)
+    end = HEAD_END.search(stored) if stored.startswith(b"WARC/1.") else None
     if end is None or end.end() != len(stored):
         return None
-    head = parse_head(bytes(stored))
+    head = parse_head(stored)
     if head.length > max_record_bytes:
         return None
     block = reader.read(head.length)
     if len(block) != head.length or reader.read(4) != b"\r\n\r\n":
         return None
     return head, block
+
+
+def _stored_head(reader: GzipReader, first: bytes) -> bytes:
+    """Bytes up to CRLF CRLF and no further, or what there is of them, or one step more than a header may have."""
+    stored = bytearray(first)
+    stored += reader.read(SHORTEST_HEAD - 1)
+    while len(stored) <= MAX_HEAD:
+        if stored[-1] in b"\r\n":
+            if stored.endswith(b"\r\n\r\n"):
+                break
+            step = 1 if stored.endswith(b"\r\n\r") else 2 if stored.endswith(b"\r\n") else 3
+        else:
+            step = 4
+        more = reader.read(step)
+        if not more:
+            break
+        stored += more
+    return bytes(stored)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline.crawl.decoded import LINE_ENDS, Decoded
-from pipeline.crawl.head import HEAD_END, MAX_HEAD, HeadError, Head, parse_head
+from pipeline.crawl.head import HEAD_END, MAX_HEAD, Head, HeadError, parse_head
 
 NEXT_RECORD = re.compile(rb"\nWARC/[01]\.[0-9]", re.IGNORECASE)
 """A record's first line amid other bytes; trusted only where the framing is broken, as a page may contain it."""
@@ -154,7 +154,9 @@ class CarefulReader:
             stored += window
             if window and stored[:5].upper() != b"WARC/"[: len(stored)]:
                 source.back_to(mark, bytes(stored[:read]), offset)
-                raise FramingError("not_warc", f"expected a record (WARC/1.0 or WARC/1.1), found {bytes(stored[:40])!r}")
+                raise FramingError(
+                    "not_warc", f"expected a record (WARC/1.0 or WARC/1.1), found {bytes(stored[:40])!r}"
+                )
             end = HEAD_END.search(stored, max(0, read - 8))
             if end:
                 source.advance(end.end() - read)
@@ -166,7 +168,9 @@ class CarefulReader:
                 raise FramingError(source.fault.reason, f"the record's header is incomplete: {source.fault}")
             source.back_to(mark, bytes(stored), offset)
             what = f"is longer than {MAX_HEAD:,} bytes" if window else "has no end"
-            raise FramingError("truncated" if not window and not source.boundary else "bad_record", f"the header {what}")
+            raise FramingError(
+                "truncated" if not window and not source.boundary else "bad_record", f"the header {what}"
+            )
         try:
             return parse_head(bytes(stored[: end.end()]))
         except HeadError as error:

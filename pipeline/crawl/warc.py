@@ -9,7 +9,7 @@ import hashlib
 import re
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import IO
 
 from pipeline.crawl.decoded import Decoded, Members, Plain
 from pipeline.crawl.members import CHUNK, Codec, Raw, gzip_codec, lz4_codec, zstd_codec
@@ -64,7 +64,7 @@ def file_kind(head: bytes) -> str:
 
 
 def read_warc(
-    stream: BinaryIO,
+    stream: IO[bytes],
     *,
     offset: int = 0,
     row: int = 0,

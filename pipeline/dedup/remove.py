@@ -137,7 +137,7 @@ class BandKeys(beam.DoFn):
         found = []
         for texts, addresses in _texts(part):
             shingles = shingle(texts, self.near.ngram)
-            used = np.diff(shingles.offsets) > 0  # a text without words resembles nothing
+            used = shingles.sizes > 0  # a text without words resembles nothing
             keys = band_keys(signer.sign(shingles), self.near.bands, self.near.rows)[used]
             found.append((keys.ravel(), np.repeat(addresses[used], self.near.bands)))
         if found:
@@ -211,27 +211,15 @@ def _by_partition(candidates: Candidates) -> Iterator[tuple[int, Candidates]]:
 
 
 def _take(candidates: Candidates, chosen: np.ndarray) -> Candidates:
-    starts, stops = candidates.shingles.offsets[chosen], candidates.shingles.offsets[chosen + 1]
-    hashes = [candidates.shingles.hashes[start:stop] for start, stop in zip(starts, stops, strict=True)]
-    offsets = np.concatenate([[0], np.cumsum(stops - starts)]).astype(np.int64)
-    shingles = Shingles(np.concatenate(hashes) if hashes else candidates.shingles.hashes[:0], offsets)
-    return Candidates(candidates.roots[chosen], candidates.addresses[chosen], candidates.signatures[chosen], shingles)
+    columns = (candidates.roots[chosen], candidates.addresses[chosen], candidates.signatures[chosen])
+    return Candidates(*columns, candidates.shingles.take(chosen))
 
 
 def _join(many: Iterable[Candidates]) -> Candidates:
     groups = list(many)
-    offsets = [group.shingles.offsets for group in groups]
-    bases = np.cumsum([0, *(offset[-1] for offset in offsets)])[:-1]
-    shingles = Shingles(
-        np.concatenate([group.shingles.hashes for group in groups]),
-        np.concatenate([[0], *(offset[1:] + base for offset, base in zip(offsets, bases, strict=True))]),
-    )
-    return Candidates(
-        np.concatenate([group.roots for group in groups]),
-        np.concatenate([group.addresses for group in groups]),
-        np.concatenate([group.signatures for group in groups]),
-        shingles,
-    )
+    columns = ("roots", "addresses", "signatures")
+    joined = (np.concatenate([getattr(group, name) for group in groups]) for name in columns)
+    return Candidates(*joined, Shingles.concatenate([group.shingles for group in groups]))
 
 
 class Verify(beam.DoFn):

@@ -213,7 +213,7 @@ def _offsets(sizes: npt.NDArray[np.integer]) -> Int64s:
 
 
 def _ranges(starts: Int64s, sizes: Int64s) -> Int64s:
-    """The places of several slices, one after another: starts[0], starts[0] + 1, ... (sizes[0] of them), starts[1], ..."""
+    """The places of several slices, one after another: sizes[0] from starts[0] on, sizes[1] from starts[1] ..."""
     ends = np.cumsum(sizes)
     total = int(ends[-1]) if len(ends) else 0
     return np.repeat(starts - ends + sizes, sizes) + np.arange(total)

@@ -1,4 +1,4 @@
-"""A finished run's artifacts -> all that its report shows. One pass over each table that is needed, column by column."""
+"""A finished run's artifacts -> all that its report shows."""
 
 import json
 import math
@@ -70,7 +70,8 @@ def make_funnel(corpus: Corpus) -> tuple[Stage, ...]:
         stages.append(Stage(name, note, counts.get("kept", 0), lost, texts.get(step)))
     counts = corpus.counts("tokenize")
     shards = plural(sum("split" in file for file in tokenize["files"]), "shard")
-    stages.append(Stage("In shards", f"token sequences in {shards}", counts.get("kept", 0), {}, kept, counts.get("tokens", 0)))
+    note, tokens = f"token sequences in {shards}", counts.get("tokens", 0)
+    stages.append(Stage("In shards", note, counts.get("kept", 0), {}, kept, tokens))
     return tuple(stages)
 
 
@@ -92,9 +93,7 @@ def _groups(read: Counter[str], kept: Counter[str], most: int, by_read: bool) ->
     ranked = read if by_read else kept
     names = sorted(ranked, key=lambda name: (-ranked[name], name))
     top = tuple(Group(name, read[name], kept[name]) for name in names[:most])
-    others = Group(
-        "", read.total() - sum(group.read for group in top), kept.total() - sum(group.kept for group in top)
-    )
+    others = Group("", read.total() - sum(group.read for group in top), kept.total() - sum(group.kept for group in top))
     return Groups(top, len(names), others)
 
 

@@ -55,10 +55,12 @@ def plan_bins(sample: Values, kind: Kind, marks: Sequence[float] = ()) -> Bins:
     if not len(sample):
         sample = np.asarray(marks if len(marks) else [0.0], np.float64)
     positive = sample[sample > 0]
+    # Shares stay linear, however small most of them are: people think of them as parts of a whole.
     if sample.min() >= 0 and len(positive) >= 0.95 * len(sample):
         low, high = np.percentile(positive, [5, HIGH])
-        if math.log10(high / low) >= DECADES:
-            return _logarithmic(*np.percentile(positive, [LOW, HIGH]).tolist(), kind, marks)
+        if high > 1 and math.log10(high / low) >= DECADES:
+            low, high = np.percentile(positive, [LOW, HIGH])
+            return _logarithmic(float(low), float(high), kind, marks)
     return _linear(*_range(sample), kind, marks)
 
 
@@ -83,10 +85,10 @@ def _extended(low: float, high: float, marks: Sequence[float]) -> tuple[float, f
 def _linear(low: float, high: float, kind: Kind, marks: Sequence[float]) -> Bins:
     low, high = _extended(low, high, marks)
     if kind == "integer":
-        step = max(1, round(nice_step(max(high - low, 1), BINS)))
-        first = math.floor(low / step)
-        stop = max(math.floor(high / step) + 1, first + 3)  # one bar alone would fill the whole chart
-        return Bins(tuple(number * step - 0.5 for number in range(first, stop + 1)), kind=kind)
+        whole = max(1, round(nice_step(max(high - low, 1), BINS)))
+        first = math.floor(low / whole)
+        stop = max(math.floor(high / whole) + 1, first + 3)  # one bar alone would fill the whole chart
+        return Bins(tuple(number * whole - 0.5 for number in range(first, stop + 1)), kind=kind)
     if high == low:
         low, high = low - max(abs(low), 1) * 0.05, high + max(abs(high), 1) * 0.05
     step = nice_step(high - low, BINS)

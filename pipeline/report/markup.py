@@ -36,7 +36,7 @@ def join(children: Iterable[Child], between: str = "") -> Markup:
     return Markup(escape(between).join(parts))
 
 
-def tag(name: str, *children: Child, **attributes: object) -> Markup:
+def tag(name: str, /, *children: Child, **attributes: object) -> Markup:
     """An element. `class_` is written class, `aria_label` aria-label; attributes that are None are left out."""
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} is not an element's name")

@@ -55,7 +55,8 @@ def read_measures(corpus: Corpus) -> tuple[Measured, ...]:
             tally.add(batch)
     return tuple(
         Measured(
-            *name.split(".", 1),
+            block=name.partition(".")[0],
+            column=name.partition(".")[2],
             documents=corpus.rows("filter", "documents") + corpus.rows("filter", "removed"),
             bins=bins[name],
             kept=tuple(counts[name]["documents"].tolist()),

@@ -114,7 +114,8 @@ def _measure(rules: Sequence[tuple[str, Rule]], row: pa.Table) -> str:
         return f"{rule.column} could not be measured"
     if isinstance(value, bool):
         return f"{rule.column}: {'yes' if value else 'no'}"
-    return f"{rule.column} is {short(float(f'{value:.4g}') if isinstance(value, float) else value)}, wanted {bounds(rule)}"
+    shown = float(f"{value:.4g}") if isinstance(value, float) else value
+    return f"{rule.column} is {short(shown)}, wanted {bounds(rule)}"
 
 
 def bounds(rule: Any) -> str:

@@ -52,8 +52,8 @@ class Corpus:
             found = read_manifest(self.folder, name)
             if found is None:
                 raise ReportError(
-                    f"{self.folder}/{name}/{MANIFEST} is missing or damaged. Run `corpuscle run` again: it makes what is "
-                    "missing and keeps the rest."
+                    f"{self.folder}/{name}/{MANIFEST} is missing or damaged. Run `corpuscle run` again: "
+                    "it makes what is missing and keeps the rest."
                 )
             self._steps[name] = found
         return self._steps[name]
@@ -66,9 +66,7 @@ class Corpus:
     @cached_property
     def rules(self) -> list[tuple[str, Rule]]:
         """The filter's thresholds with their blocks, in the order in which they were tried."""
-        return [
-            (block, Rule(**rule)) for block, rules in self.step("filter")["parameters"]["rules"] for rule in rules
-        ]
+        return [(block, Rule(**rule)) for block, rules in self.step("filter")["parameters"]["rules"] for rule in rules]
 
     def files(self, step: str, kind: str) -> list[str]:
         """The paths of a step's tables of one kind (`documents`, `removed`, `quarantine`)."""

@@ -7,6 +7,7 @@ A shard is a range of document hashes. Locally each shard reads its slices from 
 stays flat; where the runner has a shuffle service, the slices are grouped by shard (`shuffle`). The bytes are equal.
 """
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -200,10 +201,11 @@ class TakeVocabulary:
             file.write(model)
 
 
-def load_model(vocabulary: Part) -> bytes:
-    """The model's bytes."""
-    with open_input(f"{vocabulary.folder}/{vocabulary.step}/{MODEL}") as file:
-        return file.read()
+@functools.lru_cache(maxsize=1)
+def _tokenizer(path: str, content: str) -> Tokenizer:
+    """The tokenizer of a model file, once a process; `content` tells models of one path apart."""
+    with open_input(path) as file:
+        return Tokenizer(file.read())
 
 
 class EncodeStep:
@@ -223,7 +225,7 @@ class EncodeStep:
         if not batches:
             return
         vocabulary: Part = context[0]
-        tokenizer = Tokenizer(load_model(vocabulary))
+        tokenizer = _tokenizer(vocabulary.path(MODEL), vocabulary.content)
         tables = []
         for batch in batches:
             validation = is_validation(batch.column("host"), self.validation_fraction)

@@ -2,7 +2,8 @@
 
 Merges cannot cross two bytes that stand side by side in no piece of the vocabulary ("l." or "n\\n", say). So a batch is
 cut there, each different fragment is encoded once, and the ids are put together by NumPy: the same ids as
-SentencePiece's for the whole text, at 4 to 11 million tokens a second and core instead of 1 to 2 million.
+SentencePiece's for the whole text, 4 to 14 million in a second of CPU instead of 0.4 to 2 million (C4, pages in many
+languages, books; most for long documents).
 """
 
 import hashlib

@@ -96,6 +96,7 @@ class ShardSet:
             )
         self.dtype: np.dtype[Any] = np.dtype(np.uint16 if self.vocabulary.size <= 1 << 16 else np.uint32)
         self._batches: dict[int, pa.RecordBatch] = {}
+        self._streams: dict[int, npt.NDArray[Any]] = {}
 
     def documents(self, shard: int) -> pa.RecordBatch:
         """The documents of a shard (its number in `shards`), memory-mapped: id, tokens, address, url, ...
@@ -113,8 +114,9 @@ class ShardSet:
 
     def stream(self, shard: int) -> npt.NDArray[Any]:
         """All tokens of a shard, one document after another (each is BOS and its pieces); a view of the file."""
-        stream: npt.NDArray[Any] = self.documents(shard)["tokens"].values.to_numpy()
-        return stream
+        if shard not in self._streams:
+            self._streams[shard] = self.documents(shard)["tokens"].values.to_numpy()
+        return self._streams[shard]
 
     def window(self, start: int, length: int) -> npt.NDArray[Any]:
         """The tokens start .. start + length - 1 of the split, across shard boundaries.

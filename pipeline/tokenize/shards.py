@@ -170,10 +170,10 @@ def _in_order(batches: list[pa.RecordBatch], order: npt.NDArray[np.int64]) -> pa
     table = pa.Table.from_batches(batches)
     rest = _one_batch(table.drop_columns(["tokens"])).take(pa.array(order))
     lists = [batch["tokens"] for batch in batches]
-    starts = np.concatenate([list.offsets.to_numpy()[: len(list)] for list in lists])
-    lengths = np.concatenate([np.diff(list.offsets.to_numpy()) for list in lists])
-    streams = [list.values.to_numpy() for list in lists]
-    owners = np.repeat(np.arange(len(lists)), [len(list) for list in lists])
+    starts = np.concatenate([tokens.offsets.to_numpy()[: len(tokens)] for tokens in lists])
+    lengths = np.concatenate([np.diff(tokens.offsets.to_numpy()) for tokens in lists])
+    streams = [tokens.values.to_numpy() for tokens in lists]
+    owners = np.repeat(np.arange(len(lists)), list(map(len, lists)))
     offsets = np.zeros(len(order) + 1, np.int64)
     np.cumsum(lengths[order], out=offsets[1:])
     tokens = np.empty(offsets[-1], streams[0].dtype)
@@ -202,6 +202,8 @@ def _columns(table: pa.Table | pa.RecordBatch, columns: tuple[str, ...]) -> pa.T
 
 def _one_batch(table: pa.Table) -> pa.RecordBatch:
     batches = table.combine_chunks().to_batches()
+    if len(batches) > 1:
+        raise ValueError(f"{table.nbytes:,} bytes are more than one record batch can hold; make more, smaller shards")
     return batches[0] if batches else pa.RecordBatch.from_pylist([], table.schema)
 
 

@@ -89,9 +89,19 @@ def test_a_changed_threshold_measures_nothing_again(
 ) -> None:
     folder = shutil.copytree(corpus, tmp_path / "out")
     changed = tmp_path / "small.yaml"
-    changed.write_text(recipe.read_text().replace("gopher_quality:", "gopher_quality: {min_words: 355}"))
+    changed.write_text(recipe.read_text().replace("gopher_quality:", "gopher_quality: {min_words: 300}"))
     measured = {path: path.stat().st_ino for path in (folder / "measure").rglob("*.parquet")}
-    corpuscle("run", str(changed), "--input", f"{sample_crawl}/*.warc.gz", "--output", str(folder), "--", WORKERS[0])
+    corpuscle(
+        "run",
+        str(changed),
+        "--input",
+        f"{sample_crawl}/*.warc.gz",
+        "--output",
+        str(folder),
+        "--no-report",
+        "--",
+        WORKERS[0],
+    )
     assert {path: path.stat().st_ino for path in (folder / "measure").rglob("*.parquet")} == measured
     assert digests(folder) != digests(corpus)
     manifest = read_manifest(str(folder), "filter")
@@ -105,7 +115,7 @@ def test_more_workers_and_another_order_give_the_same_bytes(
 ) -> None:
     files = sorted(map(str, sample_crawl.iterdir()), reverse=True)
     inputs = [argument for file in files for argument in ("--input", file)]
-    corpuscle("run", str(recipe), *inputs, "--output", str(tmp_path / "out"), "--", *WORKERS)
+    corpuscle("run", str(recipe), *inputs, "--output", str(tmp_path / "out"), "--no-report", "--", *WORKERS)
     assert digests(tmp_path / "out") == digests(corpus)
 
 
@@ -161,7 +171,7 @@ def test_the_portable_job_service_gives_the_same_bytes(
 ) -> None:
     job, pool = job_service
     corpuscle(
-        "run", str(recipe), "--input", f"{sample_crawl}/*.warc.gz", "--output", str(tmp_path / "out"),
+        "run", str(recipe), "--input", f"{sample_crawl}/*.warc.gz", "--output", str(tmp_path / "out"), "--no-report",
         "--", "--runner=PortableRunner", f"--job_endpoint={job}",
         "--environment_type=EXTERNAL", f"--environment_config={pool}",
     )  # fmt: skip
@@ -174,7 +184,7 @@ def test_a_run_killed_in_a_step_goes_on_and_gives_the_same_bytes(
     step: str, corpus: Path, sample_crawl: Path, recipe: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "out"
-    command = ["run", str(recipe), "--input", f"{sample_crawl}/*.warc.gz", "--output", str(folder)]
+    command = ["run", str(recipe), "--input", f"{sample_crawl}/*.warc.gz", "--output", str(folder), "--no-report"]
     process = subprocess.Popen(
         [sys.executable, "-m", "corpuscle.main", *command, "--", "--runner=FnApiRunner"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
@@ -205,7 +215,15 @@ def test_a_full_disk_is_told_and_the_run_goes_on_later(
     )
     if mounted.returncode:
         pytest.skip("a small file system can't be mounted here (it takes root)")
-    command = ["run", str(recipe), "--input", f"{sample_crawl}/*.warc.gz", "--output", str(small / "out")]
+    command = [
+        "run",
+        str(recipe),
+        "--input",
+        f"{sample_crawl}/*.warc.gz",
+        "--output",
+        str(small / "out"),
+        "--no-report",
+    ]
     try:
         ran = corpuscle(*command, check=False)
         assert ran.returncode == 1
@@ -239,7 +257,7 @@ def test_a_faulty_recipe_is_told_before_anything_runs(sample_crawl: Path, tmp_pa
 def test_a_corpus_of_nothing_says_so(sample_crawl: Path, recipe: Path, tmp_path: Path) -> None:
     strict = tmp_path / "strict.yaml"
     strict.write_text(recipe.read_text().replace("languages: [en]", "languages: [fi]"))
-    arguments = ("run", str(strict), "--input", f"{sample_crawl}/*", "--output", str(tmp_path / "out"))
+    arguments = ("run", str(strict), "--input", f"{sample_crawl}/*", "--output", str(tmp_path / "out"), "--no-report")
     ran = corpuscle(*arguments, "--", "--runner=FnApiRunner", check=False)
     assert ran.returncode == 3
     assert "No document was kept" in ran.stdout

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 
@@ -17,7 +19,7 @@ def test_the_rate_rises_in_equal_steps_to_its_peak_and_falls_to_its_end(schedule
     assert course[:10] == pytest.approx([step / 10 for step in range(1, 11)])
     assert max(course) == 1.0
     assert course[-1] == pytest.approx(0.1)
-    assert all(later <= earlier for earlier, later in zip(course[9:], course[10:], strict=False))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(course[9:]))
 
 
 def test_cosine_is_half_way_down_half_way_through() -> None:
