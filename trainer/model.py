@@ -202,14 +202,17 @@ class Llama(nn.Module):
         self._draw_weights(torch.Generator().manual_seed(seed))
 
     def _draw_weights(self, generator: torch.Generator) -> None:
-        """Normal with std 0.02; what writes to the residual stream is scaled by 1 / sqrt(2 * layers) (GPT-2).
+        """Normal, std 0.02 at GPT-2's width of 768 and in proportion to 1 / sqrt(dim) at others; norms are ones.
 
-        So the stream's variance does not grow with depth. Norm weights stay at one.
+        What writes to the residual stream is scaled by 1 / sqrt(2 * layers) more, so that the stream's variance does
+        not grow with depth (GPT-2). At dim 128, 0.05 for 0.02 took 0.19 nats off the validation loss after 0.4 M
+        tokens; 0.09 added 0.3, and starting those layers at zero 0.1.
         """
+        std_inside = 0.02 * (768 / self.config.dim) ** 0.5
         for name, weight in self.named_parameters():
             if weight.dim() == 2:
                 into_stream = name.endswith(("o_proj.weight", "down_proj.weight"))
-                std = 0.02 / (2 * self.config.layers) ** 0.5 if into_stream else 0.02
+                std = std_inside / (2 * self.config.layers) ** 0.5 if into_stream else std_inside
                 nn.init.normal_(weight, std=std, generator=generator)
 
     def forward(

@@ -152,7 +152,7 @@ class Members:
             return False
         if not self._codec.is_member(self._raw, self._start):
             bad = f"no {self._codec.name} member begins at offset {self._start:,}"
-            raise MemberError(f"bad_{self._codec.name}", bad)
+            raise MemberError(self._codec.name, bad)
         self._member = self._codec.open(self._raw, self._start)
         self._buffer, self._used = self._member.read(CHUNK), 0
         self.boundary = RECORD.match(self._buffer) is not None

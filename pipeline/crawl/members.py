@@ -25,11 +25,12 @@ RECORD = re.compile(rb"[\r\n]*WARC/[01]\.", re.IGNORECASE)
 
 
 class MemberError(Exception):
-    """A member cannot be decoded any further. `reason` is the slug that the quarantine groups by."""
+    """A member cannot be decoded any further: it is damaged or, where `cut`, the file seems to end within it."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, codec: str, message: str, cut: bool = False) -> None:
         super().__init__(message)
-        self.reason = reason
+        self.cut = cut
+        self.damage = f"bad_{codec}"
 
 
 class Raw:
@@ -135,14 +136,14 @@ class GzipMember:
         try:
             data = self._inflate.decompress(self._pending, size)
         except zlib.error as error:
-            self._fault = MemberError("bad_gzip", f"the gzip member at offset {self._start:,} is damaged ({error})")
+            self._fault = MemberError("gzip", f"the gzip member at offset {self._start:,} is damaged ({error})")
             return _up_to_the_error(before, self._pending)
         self._pending = self._inflate.unconsumed_tail
         if self._inflate.eof:
             self.end = self._at - len(self._inflate.unused_data)
         elif at_end_of_file and not data:
             cut = f"the gzip member at offset {self._start:,} is cut off by the end of the file"
-            self._fault = MemberError("truncated", f"{cut}; fetch the file again if it should be longer")
+            self._fault = MemberError("gzip", f"{cut}; fetch the file again if it should be longer", cut=True)
         return data
 
 
@@ -166,7 +167,8 @@ class FrameMember:
         self._where = f"the {name} frame at offset {start:,}"
         self._end, self._is_data = find_end(raw.read, start, raw.size)
         self._slice = Slice(raw, start, raw.size if self._end is None else self._end)
-        self._open, self._reader = reader, None
+        self._open = reader
+        self._reader: Any = None
 
     def read(self, size: int) -> bytes:
         data = self._decode(size) if self._is_data else b""
@@ -189,8 +191,9 @@ class FrameMember:
 
     def _fault(self, error: str) -> MemberError:
         if self._end is None:
-            return MemberError("truncated", f"{self._where} is cut off by the end of the file, or damaged ({error})")
-        return MemberError(f"bad_{self._name}", f"{self._where} is damaged ({error})")
+            what = f"{self._where} is cut off by the end of the file, or damaged ({error})"
+            return MemberError(self._name, what, cut=True)
+        return MemberError(self._name, f"{self._where} is damaged ({error})")
 
 
 @dataclass(frozen=True)

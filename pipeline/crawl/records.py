@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pipeline.crawl.decoded import LINE_ENDS, Decoded
 from pipeline.crawl.head import HEAD_END, MAX_HEAD, Head, HeadError, parse_head
+from pipeline.crawl.members import MemberError
 
 NEXT_RECORD = re.compile(rb"\nWARC/[01]\.[0-9]", re.IGNORECASE)
 """A record's first line amid other bytes; trusted only where the framing is broken, as a page may contain it."""
@@ -66,12 +67,21 @@ Event = Record | Unreadable | Ignored
 
 
 class FramingError(Exception):
-    """The framing is wrong here. `at_line` says whether the position is at the start of a line."""
+    """The framing is wrong here.
 
-    def __init__(self, reason: str, message: str, at_line: bool = False) -> None:
+    `at_end` is the reason instead where no record follows; `at_line`, whether the position is at a line's start.
+    """
+
+    def __init__(self, reason: str, message: str, at_end: str | None = None, at_line: bool = False) -> None:
         super().__init__(message)
         self.reason = reason
+        self.at_end = at_end or reason
         self.at_line = at_line
+
+    @classmethod
+    def of(cls, fault: MemberError, where: str = "") -> "FramingError":
+        """A member that cannot be decoded any further."""
+        return cls(fault.damage, f"{where}{fault}", "truncated" if fault.cut else None)
 
 
 def capture(rows: Iterator[int], offset: int, seekable: bool, head: Head, block: bytes) -> Record | Ignored:
@@ -119,7 +129,7 @@ class CarefulReader:
         if not source.window(1):
             if source.fault is None:
                 return None
-            return self._unreadable(source.offset, FramingError(source.fault.reason, str(source.fault)))
+            return self._unreadable(source.offset, FramingError.of(source.fault))
         offset, seekable = source.offset, source.fresh
         try:
             head = self._head(offset)
@@ -154,9 +164,9 @@ class CarefulReader:
             stored += window
             if window and stored[:5].upper() != b"WARC/"[: len(stored)]:
                 source.back_to(mark, bytes(stored[:read]), offset)
-                raise FramingError(
-                    "not_warc", f"expected a record (WARC/1.0 or WARC/1.1), found {bytes(stored[:40])!r}"
-                )
+                found = bytes(stored[:40])
+                at_end = None if self._given else "not_warc"
+                raise FramingError("bad_record", f"expected a record (WARC/1.0 or 1.1), found {found!r}", at_end)
             end = HEAD_END.search(stored, max(0, read - 8))
             if end:
                 source.advance(end.end() - read)
@@ -165,12 +175,11 @@ class CarefulReader:
             if window and len(stored) <= MAX_HEAD:
                 continue
             if not window and source.fault:
-                raise FramingError(source.fault.reason, f"the record's header is incomplete: {source.fault}")
+                raise FramingError.of(source.fault, "the record's header is incomplete: ")
             source.back_to(mark, bytes(stored), offset)
             what = f"is longer than {MAX_HEAD:,} bytes" if window else "has no end"
-            raise FramingError(
-                "truncated" if not window and not source.boundary else "bad_record", f"the header {what}"
-            )
+            at_end = None if window or source.boundary else "truncated"
+            raise FramingError("bad_record", f"the header {what}", at_end)
         try:
             return parse_head(bytes(stored[: end.end()]))
         except HeadError as error:
@@ -183,20 +192,18 @@ class CarefulReader:
         read = source.skip(head.length) if block is None else len(block)
         if read < head.length:
             if source.fault:
-                raise FramingError(
-                    source.fault.reason, f"after {read:,} of {head.length:,} bytes of the block: {source.fault}"
-                )
-            reason = "bad_record" if source.boundary else "truncated"
-            at_line = source.back_to(mark, block, offset)
-            raise FramingError(reason, f"Content-Length is {head.length:,}, but only {read:,} bytes follow", at_line)
+                raise FramingError.of(source.fault, f"after {read:,} of {head.length:,} bytes of the block: ")
+            error = f"Content-Length is {head.length:,}, but only {read:,} bytes follow"
+            at_end = None if source.boundary else "truncated"
+            raise FramingError("bad_record", error, at_end, source.back_to(mark, block, offset))
+        last = source.offset
         lines = self._line_ends()
         behind = source.window(5)
         if behind and lines < 2 and behind.upper() != b"WARC/":
-            at_line = source.back_to(mark, block, offset)
             error = f"Content-Length is {head.length:,}, but {behind!r} stands where the record should end"
-            raise FramingError("bad_record", error, at_line)
-        if not behind and source.fault and source.fault.reason != "truncated":
-            raise FramingError(source.fault.reason, str(source.fault))
+            raise FramingError("bad_record", error, at_line=source.back_to(mark, block, offset))
+        if not behind and source.fault and source.offset == last and not source.fault.cut:
+            raise FramingError.of(source.fault)  # its checksum is wrong
         return block
 
     def _take(self, count: int) -> bytes:
@@ -210,10 +217,8 @@ class CarefulReader:
     def _unreadable(self, offset: int, broken: FramingError) -> Unreadable:
         """Move on to the next record, and give what lies between."""
         self._find_record(broken.at_line)
-        reason, error = broken.reason, str(broken)
-        if reason == "not_warc" and (self._given or self._source.offset < self._size):
-            reason = "bad_record"
-        return Unreadable(next(self._rows), offset, self._length(offset), error, reason)
+        reason = broken.reason if self._source.offset < self._size else broken.at_end
+        return Unreadable(next(self._rows), offset, self._length(offset), str(broken), reason)
 
     def _length(self, offset: int) -> int | None:
         return self._source.offset - offset if self._source.fresh else None

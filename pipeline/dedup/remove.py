@@ -283,7 +283,7 @@ class DedupStep:
                         pa.array(reasons, pa.string()),
                         pa.array(chosen.kept, pa.uint64()),
                         pa.array(chosen.similarity, pa.float32()),
-                    )  # fmt: skip
+                    )
                 )
                 writer.counts["read"] += batch.num_rows
                 writer.counts["kept"] += int((~gone).sum())

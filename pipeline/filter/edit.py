@@ -49,7 +49,10 @@ def _covered(texts: TextBatch, pieces: Pieces) -> Truths:
 
 
 def _breaks_between(texts: TextBatch, lines: Pieces) -> Positions:
-    """One line break between each two neighbours of a document: the first newline, else the first break."""
+    """One line break between each two neighbours of a document: the first newline, else the first break.
+
+    A cut can't turn another break (U+2028, a lone carriage return) into the newline that FineWeb's code writes there.
+    """
     neighbours = lines.document[1:] == lines.document[:-1]
     end, start = lines.end[:-1][neighbours], lines.start[1:][neighbours]
     newlines = np.append(texts.newlines, len(texts.code_points))

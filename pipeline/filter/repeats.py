@@ -18,7 +18,7 @@ PER_WORD = np.uint64(0xC2B2AE3D27D4EB4F)
 """Another: were it the same, a last word of one character could stand for the number of a document."""
 
 SMALLEST, PREFIX = 5, 16
-"""Of 760 words of a page, some 60 begin 16 characters that come again; only these are looked at for n-grams."""
+"""Of 760 words of a page, some 120 begin 16 characters that come again; only these are looked at for n-grams."""
 
 SLOTS_PER_KEY = 8
 """At 8 slots a key about 12% of the keys meet a stranger and are sorted for nothing."""

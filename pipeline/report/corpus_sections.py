@@ -104,9 +104,7 @@ def token_section(report: Report) -> Markup:
             tag(
                 "div",
                 tag("div", tag("h3", "Vocabulary"), known, _shards(shards)),
-                tag("div", tag("h3", "Tokens a document"), tag("figure", histogram(lengths)), class_="charts-one")
-                if lengths
-                else None,
+                tag("div", tag("h3", "Tokens a document"), tag("figure", histogram(lengths))) if lengths else None,
                 class_="two",
             ),
         ]

@@ -8,8 +8,6 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.report.numbers import nice_step
-
 Kind = Literal["real", "integer", "boolean"]
 Values = npt.NDArray[np.float64]
 
@@ -85,16 +83,25 @@ def _extended(low: float, high: float, marks: Sequence[float]) -> tuple[float, f
 def _linear(low: float, high: float, kind: Kind, marks: Sequence[float]) -> Bins:
     low, high = _extended(low, high, marks)
     if kind == "integer":
-        whole = max(1, round(nice_step(max(high - low, 1), BINS)))
+        whole = round(_step(max(high - low, 1), whole=True))
         first = math.floor(low / whole)
         stop = max(math.floor(high / whole) + 1, first + 3)  # one bar alone would fill the whole chart
         return Bins(tuple(number * whole - 0.5 for number in range(first, stop + 1)), kind=kind)
     if high == low:
         low, high = low - max(abs(low), 1) * 0.05, high + max(abs(high), 1) * 0.05
-    step = nice_step(high - low, BINS)
+    step = _step(high - low)
     # Multiples of the step, told apart from rounding errors: 0.30000000000000004 would put a value on the wrong side.
     first, stop = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return Bins(tuple(float(f"{number * step:.12g}") for number in range(first, max(stop, first + 1) + 1)), kind=kind)
+
+
+def _step(span: float, whole: bool = False) -> float:
+    """The width of a bin, 1, 2, 2.5 or 5 times a power of ten, of which about BINS fit into `span` (18 to 40)."""
+    power = 10.0 ** math.floor(math.log10(span / BINS))
+    steps = [float(f"{factor * power:.12g}") for factor in (1, 2, 2.5, 5, 10)]
+    if whole:
+        steps = [step for step in steps if step >= 1 and step == round(step)] or [1.0]
+    return min(steps, key=lambda step: abs(math.log(span / step / BINS)))
 
 
 def _logarithmic(low: float, high: float, kind: Kind, marks: Sequence[float]) -> Bins:

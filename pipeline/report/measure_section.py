@@ -78,11 +78,9 @@ def _figure(measured: Measured) -> Markup:
 
 
 def _rule(threshold: Threshold, documents: int) -> Markup:
-    name = tag("b", threshold.reason)
-    fail = f"{share(threshold.fail, documents)} fail ({count(threshold.fail)})"
-    decided = f", the first to remove {count(threshold.removed)}" if threshold.removed else ""
-    return tag(
-        "li",
-        name,
-        f" wants {bounds(threshold)}: {fail}{decided}" if threshold.fail else f" wants {bounds(threshold)}: none fails",
-    )
+    """A rule's bounds, how many documents break it, and of how many it was the reason."""
+    verdict = "none fails"
+    if threshold.fail:
+        verdict = f"{share(threshold.fail, documents)} fail ({count(threshold.fail)})"
+        verdict += f", {count(threshold.removed)} removed for it"
+    return tag("li", tag("b", threshold.reason), f" {bounds(threshold)}: {verdict}")

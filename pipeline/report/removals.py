@@ -132,7 +132,7 @@ def meaning(corpus: Corpus, step: str, reason: str) -> str:
         if reason == UNMEASURED:
             return "a measure has no value"
         rules = [(block, rule) for block, rule in corpus.rules if rule.reason == reason]
-        return "; ".join(f"{block} wants {_wanted(rule)}" for block, rule in rules)
+        return "; ".join(f"{block}: {_wanted(rule)}" for block, rule in rules)
     parameters = corpus.step(step).get("parameters", {})
     cascade, near = parameters.get("cascade") or {}, parameters.get("near") or {}
     languages = ", ".join(cascade.get("languages") or ())

@@ -106,7 +106,11 @@ def _cluster(cluster: Cluster) -> Markup:
             "li",
             url_text(member.url),
             f" · {member.reason}"
-            + (f", similarity {member.similarity:.3f}" if member.similarity is not None and member.similarity < 1 else ""),
+            + (
+                f", similarity {member.similarity:.3f}"
+                if member.similarity is not None and member.similarity < 1
+                else ""
+            ),
         )
         for member in cluster.members
     ]

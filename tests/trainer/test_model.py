@@ -137,7 +137,7 @@ def test_the_loss_is_the_mean_over_targets_that_count() -> None:
 def test_a_new_model_knows_nothing() -> None:
     config = ModelConfig(4096, 64, 4, 4, 2, 176, 32)
     tokens = tokens_for(config, 4, 32)
-    assert Llama(config)(tokens, tokens.roll(1, 0)).item() == pytest.approx(math.log(4096), abs=0.1)
+    assert Llama(config)(tokens, tokens.roll(1, 0)).item() == pytest.approx(math.log(4096), abs=0.2)
 
 
 def test_the_seed_alone_decides_the_weights() -> None:
