@@ -22,10 +22,13 @@ class _Keys(BaseModel):
 
 
 class Screen(_Keys):
-    """The cheap look at a page before its text is extracted. Looser than what follows, so that it loses nothing."""
+    """The cheap look at a page before its text is extracted, looser than what follows, so that next to nothing is lost.
 
-    min_chars: Annotated[int, Field(ge=0)] = 200
-    min_language_score: Share = 0.05
+    All of a page's text is looked at, menus too: `min_chars` of it, and the wanted languages' score.
+    """
+
+    min_chars: Annotated[int, Field(ge=0)] = 100
+    min_language_score: Share = 0.01
 
 
 class Crawl(_Keys):

@@ -36,6 +36,8 @@ def dechunk(raw: bytes) -> tuple[bytes, bool]:
             return b"".join(parts), False  # trailers may follow
         end = start + size
         if end >= len(raw):
+            if not parts and not size_line[0].endswith(b"\r\n"):
+                return raw, False  # a line of text that happens to be hexadecimal
             parts.append(raw[start:end])
             return b"".join(parts), True
         line_end = re.compile(rb"\r?\n").match(raw, end)
@@ -99,15 +101,18 @@ def _brotli(data: bytes, limit: int) -> tuple[bytes, bool]:
     parts: list[bytes] = []
     at = length = 0
     try:
-        while not decoder.is_finished() and (at < len(data) or not decoder.can_accept_more_data()):
+        while not decoder.is_finished():
             fed = data[at : at + PIECE] if decoder.can_accept_more_data() else b""
+            part = decoder.process(fed, output_buffer_limit=PIECE)
+            if not fed and not part:
+                return _incomplete(data, b"".join(parts), "br")
             at += len(fed)
-            parts.append(decoder.process(fed, output_buffer_limit=PIECE))
-            length += len(parts[-1])
+            parts.append(part)
+            length += len(part)
             _check_length(length, limit, "br")
     except brotli.error:
-        parts = []
-    return (b"".join(parts), False) if decoder.is_finished() else _incomplete(data, b"".join(parts), "br")
+        return _incomplete(data, b"", "br")
+    return b"".join(parts), False
 
 
 def _zstd(data: bytes, limit: int) -> tuple[bytes, bool]:

@@ -88,7 +88,8 @@ def _linear(low: float, high: float, kind: Kind, marks: Sequence[float]) -> Bins
         stop = max(math.floor(high / whole) + 1, first + 3)  # one bar alone would fill the whole chart
         return Bins(tuple(number * whole - 0.5 for number in range(first, stop + 1)), kind=kind)
     if high == low:
-        low, high = low - max(abs(low), 1) * 0.05, high + max(abs(high), 1) * 0.05
+        spread = 0.05 * max(abs(low), 1)
+        low, high = low - (spread if low else 0), high + spread
     step = _step(high - low)
     # Multiples of the step, told apart from rounding errors: 0.30000000000000004 would put a value on the wrong side.
     first, stop = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

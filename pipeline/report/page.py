@@ -111,7 +111,7 @@ def funnel_section(report: Report) -> Markup:
 
 def _stage(stage: Stage, previous: Stage, read: int) -> Markup:
     lost = previous.documents - stage.documents
-    facts = [tag("b", f"{count(stage.documents)} documents"), f"{share(stage.documents, read)} of the records"]
+    facts = [tag("b", plural(stage.documents, "document")), f"{share(stage.documents, read)} of the records"]
     for outcome, number in stage.lost.items():
         facts.append(f"−{count(number)} {outcome} ({share(number, previous.documents)} of what came in)")
     if stage.tokens is not None:

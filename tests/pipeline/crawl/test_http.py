@@ -137,7 +137,7 @@ def test_chunks_are_joined(body: bytes) -> None:
     assert (got.raw, got.body, got.error, got.truncated) == (body, PAGE, None, False)
 
 
-@pytest.mark.parametrize("body", [PAGE, b"Add\nto cart", b"add\r\nitem\r\n" * 400, b"zz\r\n" + PAGE, b"-1\r\n\r\n"])
+@pytest.mark.parametrize("body", [PAGE, b"Add\nto cart", b"add\r\nitems\r\n" * 400, b"zz\r\n" + PAGE, b"-1\r\n\r\n"])
 def test_a_body_whose_chunks_were_joined_already_stays_as_it_is(body: bytes) -> None:
     got = transferred(body)
     assert (got.body, got.truncated) == (body, False)
