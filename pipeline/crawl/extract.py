@@ -30,6 +30,8 @@ EXCERPT = 600
 """Characters of a page's text that are kept beside its removal, for the people who read the report."""
 ROWS_AT_ONCE = 128
 CHARS_AT_ONCE = 4 << 20
+SCREEN_CHARS = 8_000
+"""Characters of a page by which its language is screened: 0.4 ms, and all of it would be 0.8 ms on average."""
 
 REMOVED = pa.schema(
     [
@@ -103,7 +105,7 @@ class Cascade:
             check_complexity(decoded)
         tree = HTMLTree.parse(decoded) if is_html else None
         rough = _all_text(tree) if tree is not None else decoded
-        language = identifier.identify(rough)
+        language = identifier.identify(rough[:SCREEN_CHARS])
         if self.screen and len(rough) < self.screen_min_chars:
             return Seen("too_little_text", rough, language, chars=len(rough), **seen)
         if self.screen and language.wanted < self.screen_min_language_score:

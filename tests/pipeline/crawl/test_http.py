@@ -332,12 +332,8 @@ def meta(charset: str) -> str:
 
 
 def test_a_byte_order_mark_is_stronger_than_the_header() -> None:
-    for mark, codec, name in [
-        ("\ufeff", "utf-8", "utf-8"),
-        ("\ufeff", "utf-16-le", "utf-16le"),
-        ("\ufeff", "utf-16-be", "utf-16be"),
-    ]:
-        assert decode_text((mark + RUSSIAN).encode(codec), "windows-1252", True) == (RUSSIAN, name)
+    for codec, name in [("utf-8", "utf-8"), ("utf-16-le", "utf-16le"), ("utf-16-be", "utf-16be")]:
+        assert decode_text(("\ufeff" + RUSSIAN).encode(codec), "windows-1252", True) == (RUSSIAN, name)
 
 
 def test_the_header_is_stronger_than_the_meta_element() -> None:
@@ -345,11 +341,20 @@ def test_the_header_is_stronger_than_the_meta_element() -> None:
     assert decode_text(page.encode("cp1251"), "Windows-1251", True) == (page, "windows-1251")
 
 
-def test_the_meta_element_is_stronger_than_the_bytes() -> None:
+def test_the_meta_element_is_stronger_than_what_the_bytes_look_like() -> None:
     page = meta("koi8-r") + RUSSIAN
     assert decode_text(page.encode("koi8-r"), None, True) == (page, "koi8-r")
-    short = "<meta charset=windows-1252><p>Ã©"
-    assert decode_text(short.encode("cp1252"), None, True) == (short, "windows-1252")
+    french = meta("iso-8859-15") + "À 3 € l'œuvre"
+    assert decode_text(french.encode("iso-8859-15"), None, True) == (french, "iso-8859-15")
+
+
+def test_utf8_beyond_doubt_is_stronger_than_the_meta_element_but_not_than_the_header() -> None:
+    page = meta("windows-1252") + "© 2012"
+    assert decode_text(page.encode(), None, True) == (page, "utf-8")
+    assert decode_text(page.encode(), "windows-1252", True)[1] == "windows-1252"
+    chinese = "他来到了网易大厦"
+    for length, charset in [(3, "gbk"), (4, "utf-8")]:  # nine bytes that are UTF-8 by chance are not beyond doubt
+        assert decode_text((meta("gbk") + chinese[:length]).encode(), None, True)[1] == charset
 
 
 def test_a_meta_element_counts_in_html_only_and_not_in_comments() -> None:
