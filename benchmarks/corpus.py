@@ -1,6 +1,6 @@
 """Documents a second and a core for each step and for the whole run, and peak memory, on any folder of WARC files.
 
-    python -m benchmarks.corpus '../crawl/*.warc.gz' --extractor trafilatura resiliparse --datatrove other/.venv/bin/python
+    python -m benchmarks.corpus 'crawl/*.warc.gz' --datatrove .venvs/datatrove/bin/python
 
 With `--datatrove PYTHON` (an environment of its own, see docs/benchmarks.md) datatrove runs FineWeb's steps up to the
 FineWeb filter on the same files, and the share of records on which both decide alike is printed beside the ratio.

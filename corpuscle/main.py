@@ -89,7 +89,7 @@ def report(
     from pipeline.report import write_report
 
     quiet()
-    out().print(write_report(corpus, training and str(training)))
+    out().print(write_report(corpus, str(training) if training else None))
 
 
 @train.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -13,7 +13,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,9 +37,10 @@ def is_local(path: str) -> bool:
     return "://" not in path
 
 
-def open_input(path: str) -> IO[bytes]:
+def open_input(path: str) -> BinaryIO:
     """A file's bytes as they are stored: no decompression, local or remote."""
-    return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    file: BinaryIO = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    return file
 
 
 @contextlib.contextmanager
@@ -94,11 +95,11 @@ def read_json(path: str) -> Any:
         return None
 
 
-class _Hashing(io.RawIOBase):
-    """Passes what is written on to a file and keeps its SHA-256 and length."""
+class HashingFile(io.RawIOBase, BinaryIO):
+    """Passes what is written on to a file and keeps its SHA-256 and length; `rows` is for the writer to set."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self.file, self.sha256, self.length = file, hashlib.sha256(), 0
+        self.file, self.sha256, self.length, self.rows = file, hashlib.sha256(), 0, 0
 
     def writable(self) -> bool:
         return True
@@ -177,13 +178,12 @@ class PartWriter:
         return f"{self.folder}/{self.step}/{name}"
 
     @contextlib.contextmanager
-    def create(self, name: str) -> Iterator[_Hashing]:
-        """A file of any format, kept in the part's list with its digest. `create.rows` may be set by the writer."""
+    def create(self, name: str) -> Iterator[HashingFile]:
+        """A file of any format, kept in the part's list with its digest."""
         with atomic(self.path(name)) as file:
-            hashing = _Hashing(file)
-            hashing.rows = 0  # type: ignore[attr-defined]
+            hashing = HashingFile(file)
             yield hashing
-        self._files.append(File(name, hashing.sha256.hexdigest(), hashing.length, hashing.rows))  # type: ignore[attr-defined]
+        self._files.append(File(name, hashing.sha256.hexdigest(), hashing.length, hashing.rows))
 
     @contextlib.contextmanager
     def table(self, folder: str, schema: pa.Schema) -> Iterator["TableWriter"]:
@@ -192,7 +192,7 @@ class PartWriter:
             writer = TableWriter(file, schema)
             yield writer
             writer.close()
-            file.rows = writer.rows  # type: ignore[attr-defined]
+            file.rows = writer.rows
 
     def commit(self, cost: Mapping[str, float]) -> Part:
         """Write the marker."""

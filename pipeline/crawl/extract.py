@@ -91,7 +91,7 @@ class Cascade:
         """Decode, screen, extract and identify one record. Raises UnextractableError."""
         payload = self._payload(record)
         verified = verify_digest(record.declared_digest, payload.raw, payload.body)
-        seen = {"content_type": payload.content_type, "verified": verified}
+        seen: dict[str, Any] = {"content_type": payload.content_type, "verified": verified}
         if payload.status is not None and not 200 <= payload.status < 300:
             return Seen("http_status", **seen)
         if not payload.body:

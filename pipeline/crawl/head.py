@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 VERSION = re.compile(rb"WARC/\d+\.\d+[ \t\r]*\n", re.IGNORECASE)
-HEAD_END = re.compile(rb"\n\r*\n")
+HEAD_END = re.compile(rb"\n\r{0,2}\n")
 """A blank line; lines that end with CR CR LF exist."""
 
 MAX_HEAD = 256 << 10

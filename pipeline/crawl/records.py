@@ -157,6 +157,7 @@ class CarefulReader:
                 return lines
 
     def _head(self, offset: int) -> Head:
+        """The header at the position, which moves behind it."""
         source, stored, mark = self._source, bytearray(), self._source.mark()
         while True:
             window = source.window(4096)
@@ -167,7 +168,7 @@ class CarefulReader:
                 found = bytes(stored[:40])
                 at_end = None if self._given else "not_warc"
                 raise FramingError("bad_record", f"expected a record (WARC/1.0 or 1.1), found {found!r}", at_end)
-            end = HEAD_END.search(stored, max(0, read - 8))
+            end = HEAD_END.search(stored, max(0, read - 3))
             if end:
                 source.advance(end.end() - read)
                 break
@@ -224,6 +225,7 @@ class CarefulReader:
         return self._source.offset - offset if self._source.fresh else None
 
     def _find_record(self, at_line: bool) -> None:
+        """Move to the next record: a member that starts one, or a line that looks like a record's first."""
         source, seen = self._source, b"\n" if at_line else b""
         while True:
             window = source.window()
@@ -244,7 +246,7 @@ class CarefulReader:
                     source.advance(-back)
                 return
             source.advance(len(window))
-            seen = text[-9:]
+            seen = text[-8:]
 
 
 def row_numbers(first: int) -> Iterator[int]:

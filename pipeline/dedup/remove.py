@@ -217,9 +217,12 @@ def _take(candidates: Candidates, chosen: np.ndarray) -> Candidates:
 
 def _join(many: Iterable[Candidates]) -> Candidates:
     groups = list(many)
-    columns = ("roots", "addresses", "signatures")
-    joined = (np.concatenate([getattr(group, name) for group in groups]) for name in columns)
-    return Candidates(*joined, Shingles.concatenate([group.shingles for group in groups]))
+    return Candidates(
+        np.concatenate([group.roots for group in groups]),
+        np.concatenate([group.addresses for group in groups]),
+        np.concatenate([group.signatures for group in groups]),
+        Shingles.concatenate([group.shingles for group in groups]),
+    )
 
 
 class Verify(beam.DoFn):

@@ -263,3 +263,48 @@ def test_a_corpus_of_nothing_says_so(sample_crawl: Path, recipe: Path, tmp_path:
     assert "No document was kept" in ran.stdout
     manifest = json.loads((tmp_path / "out/manifest.json").read_text())
     assert manifest["counts"]["removed"] == manifest["counts"]["read"]
+
+
+@pytest.mark.slow
+def test_every_odd_archive_is_read_or_refused_with_a_reason(shared_data: Path, tmp_path: Path) -> None:
+    loose = tmp_path / "loose.yaml"
+    loose.write_text(
+        "name: loose\ncrawl: {extractor: resiliparse, min_language_score: 0}\ntokenize: {vocabulary_size: 400}\n"
+    )
+    folder = tmp_path / "out"
+    corpuscle("run", str(loose), "--input", f"{shared_data}/archives/*/*", "--output", str(folder), "--no-report")
+    manifest = read_manifest(str(folder), "index")
+    assert manifest is not None
+    files = sum(path.is_file() for path in (shared_data / "archives").glob("*/*"))
+    assert len(manifest["inputs"]) == files
+    marked = [json.loads(path.read_text()) for path in (folder / "index/parts").glob("*.json")]
+    assert all(part["counts"] or part["extra"]["bytes"] == 0 for part in marked)
+    quarantined = rows(folder, "index", "quarantine")
+    assert len(quarantined) == manifest["counts"]["quarantined"]
+    assert all(row["error"] and row["warc_offset"] >= 0 for row in quarantined)
+    refused = {row["warc_file"]: row["error"] for row in quarantined if row["reason"] == "arc"}
+    assert refused
+    assert all("warcio recompress" in error for error in refused.values())
+
+
+def test_explain_goes_from_a_token_to_the_record_and_back(corpus: Path) -> None:
+    told = corpuscle("explain", str(corpus), "train-00000:7").stdout
+    url = next(line.split()[1] for line in told.splitlines() if line.startswith("url "))
+    assert "payload digest matches" in told
+    assert "train-00000:0-" in told
+    assert corpuscle("explain", str(corpus), url).stdout in told
+
+
+def test_explain_names_the_twin_of_a_copy(corpus: Path) -> None:
+    told = corpuscle("explain", str(corpus), "https://near.example/2").stdout
+    other = corpuscle("explain", str(corpus), "https://host2.example/page/2").stdout
+    removed, kept = (told, other) if "near_duplicate" in told else (other, told)
+    assert "dedup            removed: near_duplicate; kept instead: https://" in removed
+    assert "tokens           " in kept
+
+
+@pytest.mark.parametrize("target", ["train-00000:99999999", "train-00099:0", "https://nowhere.example/", "0" * 32])
+def test_explain_says_what_it_did_not_find(corpus: Path, target: str) -> None:
+    ran = corpuscle("explain", str(corpus), target, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr.splitlines()[-1].startswith(f"error: {corpus}: ")

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import logging
 from collections import Counter
 from pathlib import Path
 
@@ -50,8 +49,8 @@ def test_what_the_files_hold(archives: list[Path]) -> None:
     assert counts == {
         "Record": 1003,
         "Ignored": 1618,
-        "truncated": 31,
-        "bad_record": 28,
+        "truncated": 33,
+        "bad_record": 26,
         "arc": 8,
         "not_warc": 5,
         "wacz": 2,
@@ -80,13 +79,11 @@ def test_reading_can_begin_at_every_seekable_record(archives: list[Path]) -> Non
             assert events_of(path, offset=start.offset, row=start.row) == events[i:], (path, i)
 
 
-def test_compressed_files_keep_one_record_a_member(archives: list[Path]) -> None:
-    records = [e for path in archives for e in events_of(path) if isinstance(e, Record)]
-    assert sum(not record.seekable for record in records) == UNSEEKABLE
-
-
-UNSEEKABLE = 11
-"""Records in gzip files that are one member as a whole."""
+def test_all_records_are_seekable_but_those_of_a_file_that_is_one_gzip_member(archives: list[Path]) -> None:
+    unseekable = {
+        path for path in archives for event in events_of(path) if isinstance(event, Record) and not event.seekable
+    }
+    assert {short_name(path) for path in unseekable} == {"skip-non-open.warc.gz", "unparsable-date.warc.gz"}
 
 
 def warcio_blocks(path: Path) -> tuple[list[str], bool]:
@@ -107,7 +104,6 @@ def warcio_blocks(path: Path) -> tuple[list[str], bool]:
 def test_what_warcio_reads_is_read_alike_or_lies_in_a_span(
     archives: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    logging.disable(logging.CRITICAL)
     compared = 0
     for path in archives:
         if ".arc" in path.suffixes or path.suffix in (".lz4", ".wacz"):
@@ -125,9 +121,8 @@ def test_what_warcio_reads_is_read_alike_or_lies_in_a_span(
         elif is_clean:  # warcio gives a record that is cut off as if it were whole
             assert Counter(mine) <= Counter(theirs), path
             assert len(mine) + unreadable >= len(theirs), path
-    logging.disable(logging.NOTSET)
-    capsys.readouterr()
-    assert compared > 100
+    capsys.readouterr()  # warcio prints its complaints
+    assert compared == 100
 
 
 def test_payloads_decode_and_their_digests_are_right(archives: list[Path], shared_data: Path) -> None:
@@ -144,7 +139,7 @@ def test_payloads_decode_and_their_digests_are_right(archives: list[Path], share
             text, charset = decode_text(payload.body, payload.charset, payload.content_type == "text/html")
             assert charset
             text.encode()
-    # The 44 that are wrong were written by hand, by three of the projects.
+    # Most of the 44 that are wrong are pages that a project wrote by hand, with any digest.
     assert (verified[True] > 1000, verified[False]) == (True, 44)
 
 
