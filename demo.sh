@@ -13,8 +13,10 @@ corpuscle train pretrain demo/corpus --output demo/model --model nano --minutes 
 corpuscle report demo/corpus --training demo/model
 
 echo "4/4  What it writes"
-corpuscle sample demo/model --prompt "The " --tokens 60
-corpuscle sample demo/model --prompt "Please " --tokens 60
+for prompt in "The" "Please enter your" "You can"; do
+  echo "---"
+  corpuscle sample demo/model --prompt "$prompt" --tokens 60 --temperature 0.7
+done
 
 cat <<'END'
 

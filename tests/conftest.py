@@ -5,8 +5,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
+
+settings.register_profile("corpuscle", deadline=None)  # a loaded machine is no fault of the code
+settings.load_profile("corpuscle")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -32,8 +32,8 @@ class PretrainConfig:
     micro_batch_tokens: Annotated[int, "most tokens in memory at once; gradients accumulate over them"] = 65536
     lr: Annotated[float | None, "peak learning rate; the preset's by default"] = None
     warmup: Annotated[float, "share of the steps in which the learning rate rises"] = 0.05
-    schedule: Annotated[str, f"{' or '.join(SCHEDULES)}: how the learning rate falls"] = "cosine"
-    final_lr: Annotated[float, "the learning rate at the end, as a share of its peak"] = 0.1
+    schedule: Annotated[str, f"{' or '.join(SCHEDULES)}: how the learning rate falls"] = "wsd"
+    final_lr: Annotated[float, "the learning rate at the end, as a share of its peak"] = 0.0
     weight_decay: Annotated[float, "AdamW's decay of the matrices"] = 0.1
     clip: Annotated[float, "largest norm of the gradient"] = 1.0
     untied: Annotated[bool, "give the output layer a matrix of its own instead of the embeddings'"] = False

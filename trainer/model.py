@@ -202,18 +202,23 @@ class Llama(nn.Module):
         self._draw_weights(torch.Generator().manual_seed(seed))
 
     def _draw_weights(self, generator: torch.Generator) -> None:
-        """Normal, std 0.02 at GPT-2's width of 768 and in proportion to 1 / sqrt(dim) at others; norms are ones.
+        """Normal. Embeddings have std 1 / sqrt(dim), so that the first logits have about 1; norm weights are ones.
 
-        What writes to the residual stream is scaled by 1 / sqrt(2 * layers) more, so that the stream's variance does
-        not grow with depth (GPT-2). At dim 128, 0.05 for 0.02 took 0.19 nats off the validation loss after 0.4 M
-        tokens; 0.09 added 0.3, and starting those layers at zero 0.1.
+        Matrices have std 0.02 at GPT-2's width of 768 and in proportion to 1 / sqrt(dim) at others; what writes to
+        the residual stream 1 / sqrt(2 * layers) of that, so that its variance does not grow with depth (GPT-2).
+
+        Measured at dim 128, validation loss after 0.4 M tokens of web text: 6.10 with 0.02 throughout, 5.88 with 0.05
+        throughout, 5.80 as here; 5.94 with 0.09 throughout. Starting those outputs at zero did not help.
         """
-        std_inside = 0.02 * (768 / self.config.dim) ** 0.5
+        width = self.config.dim**-0.5
+        inside = 0.02 * 768**0.5 * width
         for name, weight in self.named_parameters():
-            if weight.dim() == 2:
-                into_stream = name.endswith(("o_proj.weight", "down_proj.weight"))
-                std = std_inside / (2 * self.config.layers) ** 0.5 if into_stream else std_inside
-                nn.init.normal_(weight, std=std, generator=generator)
+            if name.endswith(("embed_tokens.weight", "lm_head.weight")):
+                nn.init.normal_(weight, std=width, generator=generator)
+            elif name.endswith(("o_proj.weight", "down_proj.weight")):
+                nn.init.normal_(weight, std=inside / (2 * self.config.layers) ** 0.5, generator=generator)
+            elif weight.dim() == 2:
+                nn.init.normal_(weight, std=inside, generator=generator)
 
     def forward(
         self, tokens: Tensor, targets: Tensor | None = None, cache: Cache | None = None, last_only: bool = False

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-SCHEDULES = ("cosine", "wsd")
+SCHEDULES = ("wsd", "cosine")
 
 
 def adamw(
@@ -25,20 +25,21 @@ def adamw(
 
 
 def learning_rate(step: int, steps: int, peak: float, warmup: int, schedule: str, final: float) -> float:
-    """The rate of step 0 .. steps - 1: a linear rise over `warmup` steps, then down to `final` * peak.
+    """The rate of step 0 .. steps - 1: a linear rise over `warmup` steps, in the end down to `final` * peak.
 
-    "cosine" falls along half a cosine from there on (Loshchilov and Hutter 2016); "wsd" stays at the peak and falls
-    linearly in the last fifth (Hu et al. 2024, MiniCPM), so that a run can be lengthened from before its fall.
+    "wsd" stays at the peak and falls linearly in the last fifth (Hu et al. 2024, MiniCPM); "cosine" falls along half a
+    cosine all the way (Loshchilov and Hutter 2016). `final` would be the rate of the step behind the last, so that
+    the last step still learns where it is 0.
     """
     if step < warmup:
         return peak * (step + 1) / warmup
-    if schedule == "cosine":
-        progress = (step - warmup) / max(1, steps - 1 - warmup)
-        return peak * (final + (1 - final) * (1 + math.cos(math.pi * min(1.0, progress))) / 2)
     if schedule == "wsd":
-        fall = max(1, steps // 5)
-        return peak * (final + (1 - final) * min(1.0, (steps - 1 - step) / fall))
-    raise ValueError(f'schedule is "{schedule}"; expected "cosine" or "wsd".')
+        left = min(1.0, 5 * (steps - step) / steps)
+    elif schedule == "cosine":
+        left = (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
+    else:
+        raise ValueError(f'schedule is "{schedule}"; expected "wsd" or "cosine".')
+    return peak * (final + (1 - final) * left)
 
 
 def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

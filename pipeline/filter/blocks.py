@@ -10,6 +10,7 @@ from pipeline.filter.fineweb import FineWeb
 from pipeline.filter.gopher_quality import GopherQuality
 from pipeline.filter.gopher_repetition import GopherRepetition
 from pipeline.filter.text import TextBatch
+from pipeline.filter.whitespace import Whitespace
 from pipeline.stage import Block, judge
 
 BLOCKS: dict[str, type[Block]] = {
@@ -17,6 +18,7 @@ BLOCKS: dict[str, type[Block]] = {
     "gopher_quality": GopherQuality,
     "c4": C4,
     "fineweb": FineWeb,
+    "whitespace": Whitespace,
 }
 """By the recipe's key."""
 

@@ -20,6 +20,11 @@ def keep_lines(
     blank = stripped.document[stays & (stripped.lengths == 0)]
     for document in np.union1d(blank, inside.document).tolist():
         _strip(texts, kept, int(texts.begin[document]), int(texts.end[document]))
+    return cut(texts, kept)
+
+
+def cut(texts: TextBatch, kept: Truths) -> tuple[pa.Array, pa.Array]:
+    """(texts of the characters that are `kept`, the spans of the others)."""
     kept[0] = kept[texts.end] = True  # the separators, so that no cut crosses documents
     edges = np.flatnonzero(kept[1:] != kept[:-1]) + 1
     cuts = Pieces(edges[0::2], edges[1::2], texts.document_of(edges[0::2]))

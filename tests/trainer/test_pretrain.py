@@ -258,7 +258,7 @@ def test_the_trained_model_writes_words(shards: Path, sentences: list[str], tmp_
         ({"seq_len": 0}, "seq_len is 0; it must be at least 1"),
         ({"lr": 0.0}, "lr is 0.0; it must be more than 0"),
         ({"warmup": 1.5}, "warmup is 1.5; it is a share"),
-        ({"schedule": "flat"}, 'schedule is "flat"; expected cosine, wsd'),
+        ({"schedule": "flat"}, 'schedule is "flat"; expected wsd, cosine'),
         ({"model": "giant"}, '"giant" is neither a preset'),
     ],
 )
