@@ -43,6 +43,15 @@ def open_input(path: str) -> BinaryIO:
     return file
 
 
+def file_digest(path: str) -> str:
+    """The SHA-256 of a file as it is stored."""
+    sha256 = hashlib.sha256()
+    with open_input(path) as file:
+        while chunk := file.read(1 << 20):
+            sha256.update(chunk)
+    return sha256.hexdigest()
+
+
 @contextlib.contextmanager
 def atomic(path: str) -> Iterator[IO[bytes]]:
     """A file that appears whole or not at all.

@@ -6,24 +6,28 @@ import os
 import posixpath
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from pipeline.artifact import MANIFEST, Part, delete, digest, is_local, write_json
+from pipeline.artifact import MANIFEST, Part, delete, digest, file_digest, is_local, write_json
 from pipeline.assets import language_model
+from pipeline.crawl import extract, index
 from pipeline.crawl.extract import Cascade, ExtractStep
 from pipeline.crawl.index import IndexStep
 from pipeline.crawl.plan import split_bytes
 from pipeline.crawl.read import Archive, ReadCrawl
+from pipeline.dedup import remove
 from pipeline.dedup.minhash import choose_bands
 from pipeline.dedup.remove import DedupStep, NearDuplicates, RemoveDuplicates
+from pipeline.filter import steps
 from pipeline.filter.steps import FilterStep, MeasureStep
 from pipeline.manifest import STEPS, corpus_manifest, read_manifest, versions, write_step_manifest
 from pipeline.recipe import Recipe
 from pipeline.step import RunPart, StepError
+from pipeline.tokenize import deal
 from pipeline.tokenize.deal import MakeShards
 
 LOCAL = ["--runner=FnApiRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=0"]
@@ -62,11 +66,19 @@ def find_archives(patterns: Sequence[str]) -> list[Archive]:
                 "(quote the pattern, or name the files)."
             )
         found |= {match.path: match for match in files}
-    common = posixpath.commonpath([posixpath.dirname(path) for path in found])
+    common = _common_folder(list(found))
     return [
         Archive(path, path[len(common) :].lstrip("/"), match.size_in_bytes, match.last_updated_in_seconds or 0)
         for path, match in sorted(found.items())
     ]
+
+
+def _common_folder(paths: Sequence[str]) -> str:
+    """The folder that all paths share; "" where there is none (relative and absolute, several buckets)."""
+    try:
+        return posixpath.commonpath([posixpath.dirname(path) for path in paths])
+    except ValueError:
+        return ""
 
 
 def near_duplicates(recipe: Recipe) -> NearDuplicates | None:
@@ -88,7 +100,7 @@ class MakeCorpus(beam.PTransform):
     folder: str
     language_model: str
     split_bytes: int
-    deal: Any
+    dealing: Literal["files", "shuffle"]
 
     def expand(self, archives: beam.PCollection[Part]) -> beam.PCollection[str]:
         crawl, folder, blocks = self.recipe.crawl, self.folder, self.recipe.blocks
@@ -96,16 +108,16 @@ class MakeCorpus(beam.PTransform):
             crawl.extractor, crawl.languages, crawl.min_language_score, crawl.max_record_bytes,
             crawl.screen.min_chars, crawl.screen.min_language_score,
         )  # fmt: skip
-        index = IndexStep(crawl.max_record_bytes)
-        extract = ExtractStep(cascade, self.language_model, crawl.max_record_bytes)
+        look_up = IndexStep(crawl.max_record_bytes)
+        read = ExtractStep(cascade, self.language_model, crawl.max_record_bytes)
         measure, judge = MeasureStep(blocks), FilterStep(blocks)
         near = near_duplicates(self.recipe)
-        indexed, extracted = archives | "Read" >> ReadCrawl(folder, index, extract, self.split_bytes)
+        indexed, extracted = archives | "Read" >> ReadCrawl(folder, look_up, read, self.split_bytes)
         measured = extracted | "Measure" >> beam.ParDo(RunPart(measure, folder))
         filtered = measured | "Filter" >> beam.ParDo(RunPart(judge, folder))
         unique = filtered | "Remove copies" >> RemoveDuplicates(folder, self.recipe.dedup.exact, near)
-        made = unique | "Make shards" >> MakeShards(folder, self.recipe.tokenize, self.deal)
-        parameters = {step.name: step.parameters() for step in (index, extract, measure, judge, DedupStep())}
+        made = unique | "Make shards" >> MakeShards(folder, self.recipe.tokenize, self.dealing)
+        parameters = {step.name: step.parameters() for step in (look_up, read, measure, judge, DedupStep())}
         parameters["dedup"] |= {"exact": self.recipe.dedup.exact, "near": near and vars(near)}
         parts = {"index": indexed, "extract": extracted, "measure": measured, "filter": filtered, "dedup": unique}
         committed = [
@@ -125,9 +137,15 @@ def beam_options(arguments: Sequence[str]) -> PipelineOptions:
 
 def fingerprint(recipe: Recipe, archives: Sequence[Archive]) -> str:
     """What a corpus depends on: when this has not changed there is nothing to do."""
-    filters = {name: vars(block) for name, block in recipe.blocks}
+    path = recipe.tokenize.vocabulary
+    try:
+        vocabulary = file_digest(path) if path else None
+    except OSError as error:
+        raise InputError(f"tokenize.vocabulary: {path} can't be read: {error.strerror or error}") from None
+    filters = [(name, vars(block)) for name, block in recipe.blocks]
+    code = [module.VERSION for module in (index, extract, steps, remove, deal)]
     inputs = [vars(archive) for archive in archives]
-    return digest([recipe.model_dump(exclude={"filter"}), list(filters.items()), inputs, versions()])
+    return digest([recipe.model_dump(exclude={"filter"}), filters, vocabulary, inputs, code, versions()])
 
 
 def run(
@@ -136,12 +154,12 @@ def run(
     folder: str,
     beam_arguments: Sequence[str] = (),
     *,
-    deal: str | None = None,
+    dealing: Literal["files", "shuffle"] | None = None,
     watch: Callable[[str, Sequence[Archive]], contextlib.AbstractContextManager[None]] | None = None,
 ) -> Outcome:
     """Make the corpus of a recipe in `folder`. Raises InputError, RecipeError, AssetError, StepError.
 
-    `watch(folder, archives)` is a context in which the job runs, for a progress display. `deal` is how token slices
+    `watch(folder, archives)` is a context in which the job runs, for a progress display. `dealing` is how token slices
     reach their shards, by default as suits the runner.
     """
     folder = folder.rstrip("/")
@@ -153,11 +171,11 @@ def run(
     delete(f"{folder}/{MANIFEST}")
     options = beam_options(beam_arguments)
     runner = options.view_as(StandardOptions).runner or "FnApiRunner"
-    if deal is None:
-        deal = "files" if runner.rpartition(".")[2] in LOCAL_RUNNERS else "shuffle"
+    if dealing is None:
+        dealing = "files" if runner.rpartition(".")[2] in LOCAL_RUNNERS else "shuffle"
     model = str(language_model())
     _check_writable(folder)
-    corpus = MakeCorpus(recipe, folder, model, split_bytes(sum(archive.bytes for archive in archives)), deal)
+    corpus = MakeCorpus(recipe, folder, model, split_bytes(sum(archive.bytes for archive in archives)), dealing)
     with watch(folder, archives) if watch else contextlib.nullcontext():
         try:
             with beam.Pipeline(options=options) as pipeline:

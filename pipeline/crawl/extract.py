@@ -16,6 +16,7 @@ from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
 
 from pipeline.artifact import Part, PartWriter, TableWriter, open_input
+from pipeline.assets import LANGUAGE_SHA256
 from pipeline.crawl.http import Payload, decode_text, parse_response, payload_of, sniff_html
 from pipeline.crawl.index import QUARANTINE
 from pipeline.crawl.language import Identifier, Language
@@ -178,7 +179,8 @@ class ExtractStep:
 
     def parameters(self) -> dict[str, Any]:
         versions = {name: importlib.metadata.version(name) for name in ("trafilatura", "resiliparse", "fastwarc")}
-        return {"version": VERSION, "cascade": vars(self.cascade), "libraries": versions}
+        model = {"language_model": LANGUAGE_SHA256, "max_record_bytes": self.max_record_bytes}
+        return {"version": VERSION, "cascade": vars(self.cascade), "libraries": versions, **model}
 
     def work(self, source: Part, writer: PartWriter, *context: Any) -> None:
         """`source.extra` has the archive's path, name and the split's offset; context is (duplicates of payloads,)."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.artifact import Part, PartWriter, open_input
+from pipeline.artifact import Part, PartWriter, file_digest, open_input
 from pipeline.crawl.http import payload_of
 from pipeline.crawl.warc import Ignored, Record, Unreadable, read_warc
 
@@ -55,10 +55,7 @@ class IndexStep:
 
     def work(self, source: Part, writer: PartWriter, *context: Any) -> None:
         path, name = source.extra["path"], source.extra["warc_file"]
-        sha256 = hashlib.sha256()
-        with open_input(path) as file:
-            while chunk := file.read(1 << 20):
-                sha256.update(chunk)
+        sha256 = file_digest(path)
         stop = 0
         with (
             open_input(path) as file,
@@ -83,9 +80,7 @@ class IndexStep:
                     records.write(pa.RecordBatch.from_pylist(waiting, RECORDS))
                     waiting.clear()
             records.write(pa.RecordBatch.from_pylist(waiting, RECORDS))
-        writer.extra.update(
-            path=path, warc_file=name, sha256=sha256.hexdigest(), rows=stop, bytes=source.files[0].bytes
-        )
+        writer.extra.update(path=path, warc_file=name, sha256=sha256, rows=stop, bytes=source.files[0].bytes)
 
 
 def _indexed(record: Record) -> dict[str, Any]:

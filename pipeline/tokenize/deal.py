@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.artifact import File, Part, PartWriter, is_local, open_input, read_batches
+from pipeline.artifact import File, Part, PartWriter, file_digest, is_local, open_input, read_batches
 from pipeline.document import document_hash
 from pipeline.recipe import Tokenize
 from pipeline.step import RunPart, StepError, run_part
@@ -78,7 +78,7 @@ class MakeVocabulary(beam.PTransform):
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[Part]:
         if self.recipe.vocabulary is not None:
-            given = File(self.recipe.vocabulary, "", 0, 0)
+            given = File(self.recipe.vocabulary, file_digest(self.recipe.vocabulary), 0, 0)
             source = Part("input", "vocabulary", "", files=(given,))
             return (
                 parts.pipeline

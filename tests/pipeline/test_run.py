@@ -126,7 +126,7 @@ def test_slices_grouped_by_a_shuffle_give_the_same_bytes(
     from pipeline.recipe import load_recipe
     from pipeline.run import run
 
-    run(load_recipe(recipe), [f"{sample_crawl}/*"], str(tmp_path / "out"), ["--runner=FnApiRunner"], deal="shuffle")
+    run(load_recipe(recipe), [f"{sample_crawl}/*"], str(tmp_path / "out"), ["--runner=FnApiRunner"], dealing="shuffle")
     assert digests(tmp_path / "out") == digests(corpus)
 
 
