@@ -3,7 +3,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-DATA ?= ../shared/data
 
 .PHONY: help install demo test check lint clean
 
