@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from corpuscle.terminal import plain
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -47,6 +49,8 @@ def run(
     `-- --runner=DataflowRunner --project=... --region=... --temp_location=gs://...` the same graph runs there.
     A stopped run goes on where it was when the same command is given again.
     """
+    from apache_beam.io.filesystems import FileSystems
+
     from corpuscle.progress import watch, watch_verbosely
     from corpuscle.summary import print_summary
     from pipeline.recipe import load_recipe
@@ -54,10 +58,14 @@ def run(
 
     quiet(verbose)
     display = watch_verbosely if verbose else watch
-    outcome = run_recipe(load_recipe(recipe), [*input, *(more or [])], output, _beam_arguments, watch=display)
+    try:
+        outcome = run_recipe(load_recipe(recipe), [*input, *(more or [])], output, _beam_arguments, watch=display)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("stopped; the same command goes on from here")
+        raise typer.Exit(130) from None
     if outcome.was_done:
         out().print(f"{output} is up to date: neither the recipe nor the input has changed. Nothing to do.")
-    elif report:
+    if report and not FileSystems.exists(f"{output}/report.html"):
         from pipeline.report import write_report
 
         write_report(output)
@@ -121,7 +129,7 @@ def sample(
     console = out()
     console.print(prompt, end="")
     for piece in write(model, prompt, tokens, Sampling(temperature, top_k, top_p, seed)):
-        console.print(piece, end="")
+        console.print(plain(piece), end="")
     console.print()
 
 
@@ -183,11 +191,8 @@ def main(arguments: list[str] | None = None) -> Any:
     except Exception as error:
         if "--verbose" in arguments or not isinstance(error, _known_errors()):
             raise
-        Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print(f"error: {error}")
+        Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print(f"error: {plain(str(error))}")
         sys.exit(1)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("stopped; the same command goes on from here")
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from corpuscle.terminal import plain
 from pipeline.explain import Story
 
 REASONS_SHOWN = 4
@@ -45,24 +46,28 @@ def print_summary(manifest: dict[str, Any], folder: str) -> None:
 def print_story(story: Story) -> None:
     """A document's history, as lines."""
     console = Console(markup=False, highlight=False, soft_wrap=True)
+
+    def say(line: str) -> None:
+        console.print(plain(line))
+
     if story.token is not None:
         token = story.token
         console.print(
             f"token      {token.shard}:{token.position} = {token.piece!r}, number {token.offset} of its document"
         )
-        console.print(f"around it  {token.around!r}")
+        say(f"around it  {token.around!r}")
     for name, value in story.lineage.items():
         if value is not None:
-            console.print(f"{name:<16} {value.hex() if isinstance(value, bytes) else value}")
+            say(f"{name:<16} {value.hex() if isinstance(value, bytes) else value}")
     if story.record:
-        console.print(f"{'record':<16} {story.record}")
+        say(f"{'record':<16} {story.record}")
     for station in story.stations:
         because = f": {station.reason}" if station.reason else ""
         twin = f"; kept instead: {station.twin}, similarity {station.similarity:.3f}" if station.twin else ""
-        console.print(f"{station.step:<16} {station.outcome}{because}{twin}")
+        say(f"{station.step:<16} {station.outcome}{because}{twin}")
         for name, value in station.measures.items():
             if name.startswith(("language",)) or station.outcome == "removed":
-                console.print(f"    {name} = {value:.4g}" if isinstance(value, float) else f"    {name} = {value}")
+                say(f"    {name} = {value:.4g}" if isinstance(value, float) else f"    {name} = {value}")
     if story.tokens:
-        console.print(f"{'tokens':<16} {story.tokens}")
+        say(f"{'tokens':<16} {story.tokens}")
     console.print()

@@ -67,6 +67,8 @@ def atomic(path: str) -> Iterator[IO[bytes]]:
     try:
         with open(temporary, "wb") as file:  # noqa: PTH123
             yield file
+            file.flush()
+            os.fsync(file.fileno())  # a rename may outlive a power cut that its data does not
         os.replace(temporary, path)  # noqa: PTH105
     except BaseException:
         with contextlib.suppress(OSError):
@@ -98,6 +100,8 @@ def write_json(path: str, value: object) -> None:
 def read_json(path: str) -> Any:
     """A JSON document, or None where there is none or it is damaged (a marker cut short is no marker)."""
     try:
+        if not is_local(path) and not FileSystems.exists(path):
+            return None  # object stores have errors of their own for what is not there
         with open_input(path) as file:
             return json.load(file)
     except (OSError, ValueError, KeyError):
@@ -156,8 +160,10 @@ class Part:
 
     def path(self, kind: str) -> str:
         """Where the part's file of one kind (`documents`, `removed`, ...) lies, or the file of that very name."""
-        file = next(file for file in self.files if file.name.split("/")[0] == kind)
-        return f"{self.folder}/{self.step}/{file.name}"
+        for file in self.files:
+            if file.name.split("/")[0] == kind:
+                return f"{self.folder}/{self.step}/{file.name}"
+        raise LookupError(f"{self.step}, {self.name}: it left no {kind}")
 
     @property
     def content(self) -> str:
@@ -273,13 +279,21 @@ def marker_path(folder: str, step: str, name: str) -> str:
     return f"{folder}/{step}/parts/{name}.json"
 
 
+def is_whole(path: str, length: int) -> bool:
+    """Whether a file is there and as long as it was when it was written."""
+    if is_local(path):
+        return os.path.isfile(path) and os.path.getsize(path) == length  # noqa: PTH113, PTH202
+    found = FileSystems.match([path])[0].metadata_list
+    return len(found) == 1 and found[0].size_in_bytes == length
+
+
 def finished_part(folder: str, step: str, name: str, fingerprint: str) -> Part | None:
     """The part, if an earlier run made it from the same input with the same parameters."""
     marker = read_json(marker_path(folder, step, name))
     if marker is None or marker.get("fingerprint") != fingerprint:
         return None
     part = part_from_json(marker, folder)
-    return part if all(FileSystems.exists(f"{folder}/{step}/{file.name}") for file in part.files) else None
+    return part if all(is_whole(f"{folder}/{step}/{file.name}", file.bytes) for file in part.files) else None
 
 
 def read_batches(path: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.artifact import open_input, read_batches
+from pipeline.artifact import is_local, open_input, read_batches
 from pipeline.crawl.http import payload_of
 from pipeline.crawl.warc import Record, read_warc
 from pipeline.document import LINEAGE, unpack_address
@@ -69,6 +69,8 @@ def explain(folder: str, target: str) -> list[Story]:
 
     Raises ExplainError where the corpus or the target isn't there.
     """
+    if not is_local(folder):
+        raise ExplainError(f"{folder}: explain reads corpora on this machine; copy the folder here first.")
     if read_manifest(folder) is None:
         raise ExplainError(f"{folder}: no corpus here (no manifest.json). Name the --output folder of a finished run.")
     shard = re.fullmatch(r"((?:train|validation)-\d{5})(?:\.arrow)?:(\d+)", target)
@@ -189,8 +191,8 @@ def check_record(folder: str, row: dict[str, Any]) -> str:
     try:
         with open_input(path) as file:
             address = unpack_address(row["address"])
-            seekable = manifest["parameters"]["max_record_bytes"] if manifest else 8 << 20
-            for event in read_warc(file, offset=row["warc_offset"], row=address.row, max_record_bytes=seekable):
+            most = manifest["parameters"]["max_record_bytes"] if manifest else 8 << 20
+            for event in read_warc(file, offset=row["warc_offset"], row=address.row, max_record_bytes=most):
                 if isinstance(event, Record) and event.record_id == row["record_id"]:
                     digest = "sha256:" + hashlib.sha256(payload_of(event)).hexdigest()
                     same = digest == row["payload_digest"]

@@ -3,21 +3,15 @@
 A manifest is the commit of its step: a file that it does not name does not exist.
 """
 
-import importlib.metadata
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 from pipeline.artifact import MANIFEST, Part, atomic, digest, open_input, read_json, sum_counts, write_json
+from pipeline.versions import versions
 
 FORMAT = 1
 STEPS = ("index", "extract", "measure", "filter", "dedup", "vocabulary", "encode", "tokenize")
-
-
-def versions() -> dict[str, str]:
-    """The libraries whose versions can change a corpus's bytes, and our own."""
-    names = ("corpuscle", "apache-beam", "pyarrow", "fastwarc", "resiliparse", "trafilatura", "fasttext", "datasketch")
-    return {name: importlib.metadata.version(name) for name in (*names, "sentencepiece", "numpy")}
 
 
 def step_manifest(step: str, parts: Iterable[Part], parameters: dict[str, Any]) -> dict[str, Any]:
@@ -30,7 +24,7 @@ def step_manifest(step: str, parts: Iterable[Part], parameters: dict[str, Any]) 
         "counts": sum_counts(part.counts for part in parts),
         "reasons": sum_counts(part.reasons for part in parts),
         "parts": [part.name for part in parts],
-        "files": [asdict(file) | _shard(part) for part in parts for file in part.files],
+        "files": [asdict(file) | {"length": file.bytes} | _shard(part) for part in parts for file in part.files],
         **_inputs(step, parts),
         **_vocabulary(step, parts),
     }

@@ -35,7 +35,7 @@ class Crawl(_Keys):
     """From archives to texts."""
 
     extractor: Literal["trafilatura", "resiliparse"] = "trafilatura"
-    languages: tuple[str, ...] | None = None
+    languages: tuple[Annotated[str, Field(pattern="^[a-z]{2,3}$")], ...] | None = None
     min_language_score: Share = 0.65
     max_record_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 8 << 20
     screen: Screen = Screen()
@@ -49,7 +49,7 @@ class MinHash(_Keys):
     rows: Annotated[int, Field(ge=1, le=64)] = 8
     threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
     permutations: Annotated[int, Field(ge=2, le=1024)] | None = None
-    similarity: Share = 0.7
+    similarity: Annotated[float, Field(gt=0, le=1)] = 0.7
 
     @model_validator(mode="after")
     def _threshold_needs_permutations(self) -> "MinHash":
@@ -113,7 +113,7 @@ def parse_recipe(text: str, source: str) -> Recipe:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise RecipeError(f"{source}{line}: not YAML: {getattr(error, 'problem', error)}") from None

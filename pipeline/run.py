@@ -4,15 +4,17 @@ import contextlib
 import logging
 import os
 import posixpath
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.runner import create_runner
 
-from pipeline.artifact import MANIFEST, Part, delete, digest, file_digest, is_local, write_json
+from pipeline.artifact import MANIFEST, Part, delete, digest, file_digest, is_local, is_whole, write_json
 from pipeline.assets import language_model
 from pipeline.crawl import extract, index
 from pipeline.crawl.extract import Cascade, ExtractStep
@@ -24,11 +26,12 @@ from pipeline.dedup.minhash import choose_bands
 from pipeline.dedup.remove import DedupStep, NearDuplicates, RemoveDuplicates
 from pipeline.filter import steps
 from pipeline.filter.steps import FilterStep, MeasureStep
-from pipeline.manifest import STEPS, corpus_manifest, read_manifest, versions, write_step_manifest
+from pipeline.manifest import STEPS, corpus_manifest, read_manifest, write_step_manifest
 from pipeline.recipe import Recipe
 from pipeline.step import RunPart, StepError
 from pipeline.tokenize import deal
 from pipeline.tokenize.deal import MakeShards
+from pipeline.versions import versions
 
 LOCAL = ["--runner=FnApiRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=0"]
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "PrismRunner", "BundleBasedDirectRunner")
@@ -65,20 +68,23 @@ def find_archives(patterns: Sequence[str]) -> list[Archive]:
                 f"--input {pattern}: no file matches. Looked in {folder}; expected WARC files such as *.warc.gz "
                 "(quote the pattern, or name the files)."
             )
-        found |= {match.path: match for match in files}
-    common = _common_folder(list(found))
+        # One spelling a file, or ./a and a were two.
+        found |= {os.path.abspath(match.path) if is_local(match.path) else match.path: match for match in files}  # noqa: PTH100
+    names = _names(sorted(found))
     return [
-        Archive(path, path[len(common) :].lstrip("/"), match.size_in_bytes, match.last_updated_in_seconds or 0)
-        for path, match in sorted(found.items())
+        Archive(path, names[path], found[path].size_in_bytes, found[path].last_updated_in_seconds or 0)
+        for path in sorted(found)
     ]
 
 
-def _common_folder(paths: Sequence[str]) -> str:
-    """The folder that all paths share; "" where there is none (relative and absolute, several buckets)."""
+def _names(paths: Sequence[str]) -> dict[str, str]:
+    """Each path below the folder that all share; the whole path where they share none (two buckets, say)."""
+    bare = {path: path.split("://", 1)[-1] for path in paths}
     try:
-        return posixpath.commonpath([posixpath.dirname(path) for path in paths])
-    except ValueError:
-        return ""
+        common = posixpath.commonpath([posixpath.dirname(path) for path in bare.values()])
+    except ValueError:  # local and remote paths together
+        common = ""
+    return {path: posixpath.relpath(name, common) if common else name for path, name in bare.items()}
 
 
 def near_duplicates(recipe: Recipe) -> NearDuplicates | None:
@@ -168,13 +174,17 @@ def run(
     done = read_manifest(folder)
     if done is not None and done["run"]["fingerprint"] == mark and _complete(folder, done):
         return Outcome(done, True)
-    delete(f"{folder}/{MANIFEST}")
     options = beam_options(beam_arguments)
     runner = options.view_as(StandardOptions).runner or "FnApiRunner"
+    try:
+        create_runner(runner)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise InputError(f"--runner={runner}: {error}") from None
     if dealing is None:
         dealing = "files" if runner.rpartition(".")[2] in LOCAL_RUNNERS else "shuffle"
     model = str(language_model())
     _check_writable(folder)
+    _uncommit(folder)
     corpus = MakeCorpus(recipe, folder, model, split_bytes(sum(archive.bytes for archive in archives)), dealing)
     with watch(folder, archives) if watch else contextlib.nullcontext():
         try:
@@ -187,10 +197,16 @@ def run(
         except Exception as error:
             raise explain_failure(error) from error
     manifest = corpus_manifest(folder, {"fingerprint": mark, "recipe": recipe.name, "description": recipe.description})
-    _check_sum(manifest["counts"])
+    check_chain(manifest["steps"])
     _sweep(folder)
     write_json(f"{folder}/{MANIFEST}", manifest)
     return Outcome(manifest, False)
+
+
+def _uncommit(folder: str) -> None:
+    """Take back the manifests before their files change, and the report with them."""
+    for name in (MANIFEST, "report.html", *(f"{step}/{MANIFEST}" for step in STEPS)):
+        delete(f"{folder}/{name}")
 
 
 def _check_writable(folder: str) -> None:
@@ -207,21 +223,25 @@ def _complete(folder: str, manifest: dict[str, Any]) -> bool:
         found = read_manifest(folder, step)
         if found is None or digest(found) != entry["sha256"]:
             return False
-        if not all(FileSystems.exists(f"{folder}/{step}/{file['name']}") for file in found["files"]):
+        if not all(is_whole(f"{folder}/{step}/{file['name']}", file["length"]) for file in found["files"]):
             return False
     return True
 
 
-def _check_sum(counts: dict[str, int]) -> None:
-    gone = counts["removed"] + counts["held"] + counts["quarantined"]
-    if counts["read"] != counts["kept"] + gone:
-        raise StepError(f"{counts['read']} records read, but {counts['kept']} kept and {gone} otherwise accounted for")
+def check_chain(steps: Mapping[str, Mapping[str, Any]]) -> None:
+    """What a step kept is what the next one read, from the archives to the shards. Raises StepError."""
+    order = [step for step in STEPS if step != "vocabulary"]
+    for before, after in pairwise(order):
+        kept, read = steps[before]["counts"].get("kept", 0), steps[after]["counts"].get("read", 0)
+        if kept != read:
+            raise StepError(f"{before} kept {kept} documents, but {after} read {read}")
 
 
 def _sweep(folder: str) -> None:
     """Delete the files below a corpus that no manifest names: parts of earlier recipes, temporary files."""
     if not is_local(folder):
         return
+    samples = set((read_manifest(folder, "dedup") or {}).get("parts", ()))
     for step in STEPS:
         manifest = read_manifest(folder, step)
         if manifest is None:
@@ -232,12 +252,14 @@ def _sweep(folder: str) -> None:
         for path, _, names in os.walk(root):
             for name in names:
                 relative = os.path.relpath(f"{path}/{name}", root)
-                if relative not in named and relative != MANIFEST and not _is_sample(step, relative):
+                if relative not in named and relative != MANIFEST and not _is_sample(step, relative, samples):
                     delete(f"{path}/{name}")
 
 
-def _is_sample(step: str, name: str) -> bool:
-    return step == "vocabulary" and name.startswith(("sample/", "parts/")) and not name.endswith(".tmp")
+def _is_sample(step: str, name: str, parts: set[str]) -> bool:
+    """Whether a file is a sample of the present input, which the vocabulary was trained on."""
+    folder, _, file = name.partition("/")
+    return step == "vocabulary" and folder in ("sample", "parts") and file.rpartition(".")[0] in parts
 
 
 def explain_failure(error: BaseException) -> StepError:
@@ -252,6 +274,11 @@ def explain_failure(error: BaseException) -> StepError:
             return StepError(message.split(" [while running")[0])
     if isinstance(error, StepError):
         return error
+    if "Channel closed" in text:
+        return StepError(
+            "a worker process died, most often because memory ran out. Give it fewer workers "
+            "(-- --direct_num_workers=1) and run the same command again: finished parts are kept."
+        )
     lines = [line for line in text.splitlines() if line.strip()] or [type(error).__name__]
     logging.getLogger(__name__).debug("the job failed", exc_info=error)
     return StepError(

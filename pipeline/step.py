@@ -14,6 +14,7 @@ import apache_beam as beam
 import numpy as np
 
 from pipeline.artifact import Part, PartWriter, delete, digest, finished_part, marker_path, touch
+from pipeline.versions import versions
 
 OUTCOMES = ("kept", "removed", "held", "quarantined")
 
@@ -57,9 +58,11 @@ class PartStep(Protocol):
 
 
 def fingerprint(step: PartStep, source: Part, *context: Any) -> str:
-    """What a part's bytes depend on: the step, its parameters, its input and what came from elsewhere."""
+    """What a part's bytes depend on: versions, the step, its parameters, its input and what came from elsewhere."""
     contents = [getattr(value, "content", value) for value in context]
-    return digest([step.name, step.parameters(), source.name, source.file, source.rows, source.content, contents])
+    return digest(
+        [versions(), step.name, step.parameters(), source.name, source.file, source.rows, source.content, contents]
+    )
 
 
 class RunPart(beam.DoFn):
@@ -88,8 +91,13 @@ def run_part(step: PartStep, folder: str, source: Part, *context: Any) -> Part:
     writer = PartWriter(folder, step.name, source.name, mark, source.file, source.rows)
     try:
         step.work(source, writer, *context)
+    except StepError:
+        raise
     except OSError as error:
         raise StepError(f"{step.name}, {source.name}: {disk_advice(error)}") from error
+    except Exception as error:
+        archive = f" of {source.extra['warc_file']}" if "warc_file" in source.extra else ""
+        raise StepError(f"{step.name}, {source.name}{archive}: {type(error).__name__}: {error}") from error
     check_balance(step.name, source.name, writer.counts)
     cost = {
         "seconds": time.perf_counter() - clock,

@@ -27,13 +27,13 @@ def shared_data() -> Path:
 Page = tuple[str, bytes]
 
 
-def write_warc(path: Path, pages: list[Page], content_type: str = "text/html; charset=utf-8") -> Path:
+def write_warc(path: Path, pages: list[Page], status: str = "200 OK") -> Path:
     """A WARC file of responses, as a crawler writes it; record ids follow from the file's name and the place."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         writer = WARCWriter(file, gzip=path.suffix == ".gz")
         for number, (url, body) in enumerate(pages):
-            http = StatusAndHeaders("200 OK", [("Content-Type", content_type)], "HTTP/1.1")
+            http = StatusAndHeaders(status, [("Content-Type", "text/html; charset=utf-8")], "HTTP/1.1")
             headers = {"WARC-Date": "2024-01-01T00:00:00Z", "WARC-Record-ID": f"<urn:test:{path.name}:{number}>"}
             writer.write_record(
                 writer.create_warc_record(

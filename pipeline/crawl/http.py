@@ -72,6 +72,15 @@ def payload_of(record: Record) -> bytes:
     return record.block[_final_head(record.block)[2] :] if record.is_http else record.block
 
 
+def reading_of(record: Record) -> tuple[object, ...]:
+    """What decides how a capture's payload is read, besides the payload: status, types and codings."""
+    if not record.is_http:
+        return record.kind, record.content_type
+    status, head, _ = _final_head(record.block)
+    fields = _fields(head)
+    return status, *(fields.get(name) for name in ("content-type", "content-encoding", "transfer-encoding"))
+
+
 def sniff_html(body: bytes) -> bool:
     """Whether a body without a declared type begins as HTML does (UTF-16 included)."""
     return HTML_START.match(body[:2048].replace(b"\0", b"")) is not None

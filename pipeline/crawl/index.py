@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.artifact import Part, PartWriter, file_digest, open_input
-from pipeline.crawl.http import payload_of
+from pipeline.crawl.http import payload_of, reading_of
 from pipeline.crawl.warc import Ignored, Record, Unreadable, read_warc
 
 RECORDS = pa.schema(
@@ -21,7 +21,7 @@ RECORDS = pa.schema(
         ("kind", pa.string()),
         ("record_id", pa.string()),
         ("url", pa.string()),
-        ("payload_digest", pa.binary(32)),
+        ("twin_key", pa.binary(32)),
         ("payload_bytes", pa.int64()),
     ]
 )
@@ -39,7 +39,7 @@ QUARANTINE = pa.schema(
 """A record or span that could not be read: where it is, and what was wrong."""
 
 ROWS_AT_ONCE = 1000
-VERSION = 1
+VERSION = 2
 
 
 class IndexStep:
@@ -83,6 +83,17 @@ class IndexStep:
         writer.extra.update(path=path, warc_file=name, sha256=sha256, rows=stop, bytes=source.files[0].bytes)
 
 
+def twin_key(record: Record) -> bytes:
+    """What two records must share for one to stand for the other: payload, status, type, charset and codings.
+
+    The payload alone is not enough: a page must not go because an error page before it had the same body.
+    """
+    sha256 = hashlib.sha256(repr(reading_of(record)).encode())
+    sha256.update(b"\0")
+    sha256.update(payload_of(record))
+    return sha256.digest()
+
+
 def _indexed(record: Record) -> dict[str, Any]:
     payload = payload_of(record)
     return {
@@ -92,7 +103,7 @@ def _indexed(record: Record) -> dict[str, Any]:
         "kind": record.kind,
         "record_id": record.record_id,
         "url": record.url,
-        "payload_digest": hashlib.sha256(payload).digest(),
+        "twin_key": twin_key(record),
         "payload_bytes": len(payload),
     }
 

@@ -3,7 +3,8 @@
     archives ─▶ index ─┬─▶ (digest, address) ─▶ meet ─▶ duplicates by archive ─┐
                        └─▶ archive ────────────────────────────────────────────┴─▶ splits ─▶ extract
 
-Only 24-byte keys and names cross a shuffle; the pages are read twice from their archive and never travel.
+Only 24-byte keys and names cross a shuffle. An archive is hashed, indexed and extracted, three cheap readings; its
+pages never travel.
 """
 
 from collections.abc import Iterable, Iterator
@@ -86,9 +87,9 @@ class PayloadKeys(beam.DoFn):
     """An indexed archive -> (partition, (digests, addresses)) arrays."""
 
     def process(self, part: Part) -> Iterator[tuple[int, tuple[np.ndarray, np.ndarray]]]:
-        for batch in read_batches(part.path("records"), ["row", "payload_digest", "payload_bytes"]):
+        for batch in read_batches(part.path("records"), ["row", "twin_key", "payload_bytes"]):
             used = batch.column("payload_bytes").to_numpy() > 0  # nothing is not a copy of nothing
-            raw = np.frombuffer(b"".join(batch.column("payload_digest").to_pylist()), "<u8").reshape(-1, 4)
+            raw = np.frombuffer(b"".join(batch.column("twin_key").to_pylist()), "<u8").reshape(-1, 4)
             rows = batch.column("row").to_numpy().astype(np.uint64)
             addresses = rows | np.uint64(pack_address(part.file, 0))
             yield from scatter(raw[used, :2], addresses[used])
@@ -123,7 +124,7 @@ class Splits(beam.DoFn):
             )
             for number, split in enumerate(plan_splits(row, offset, seekable, part.rows[1], self.split_bytes)):
                 extra = {name: part.extra[name] for name in ("path", "warc_file")} | {"offset": split.offset}
-                contents = File("", part.extra["sha256"], 0, 0)
+                contents = File(part.extra["warc_file"], part.extra["sha256"], split.offset, 0)
                 yield (
                     Part(
                         "input", f"part-{part.file:05d}-{number:04d}", "", part.file, (split.first, split.stop),

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.artifact import File, Part, PartWriter, file_digest, is_local, open_input, read_batches
+from pipeline.artifact import File, Part, PartWriter, digest, file_digest, is_local, open_input, read_batches
 from pipeline.document import document_hash
 from pipeline.recipe import Tokenize
 from pipeline.step import RunPart, StepError, run_part
@@ -175,7 +175,7 @@ class TrainVocabulary:
 
 def _train(samples: list[Part], folder: str, size: int) -> Part:
     samples = sorted(samples, key=lambda part: part.name)
-    contents = File("samples", "-".join(part.content for part in samples), 0, 0)
+    contents = File("samples", digest([part.content for part in samples]), 0, 0)
     return run_part(TrainVocabulary(size, samples), folder, Part("input", MODEL, "", files=(contents,)))
 
 
@@ -221,13 +221,15 @@ class EncodeStep:
 
     def work(self, source: Part, writer: PartWriter, *context: Any) -> None:
         columns = ["id", "address", "url", "host", "warc_file", "warc_offset", "payload_digest", "text"]
-        batches = list(read_batches(source.path("documents"), columns))
-        if not batches:
-            return
         vocabulary: Part = context[0]
-        tokenizer = _tokenizer(vocabulary.path(MODEL), vocabulary.content)
         tables = []
-        for batch in batches:
+        for batch in read_batches(source.path("documents"), columns):
+            if not vocabulary.files:
+                raise StepError(
+                    "every host that was kept is held out for validation: there is nothing to train a vocabulary on. "
+                    "Lower tokenize.validation_fraction, or give more pages."
+                )
+            tokenizer = _tokenizer(vocabulary.path(MODEL), vocabulary.content)
             validation = is_validation(batch.column("host"), self.validation_fraction)
             tables.append(
                 pa.table(
@@ -240,6 +242,8 @@ class EncodeStep:
                     }
                 )
             )
+        if not tables:
+            return
         table = pa.concat_tables(tables)
         lengths = pc.list_value_length(table.column("tokens")).to_numpy()
         for split in SPLITS:
@@ -254,8 +258,8 @@ class EncodeStep:
 def plan_shards(buckets: Iterable[Part], shard_tokens: int) -> Iterator[Part]:
     """Encoded parts -> a source for each shard: its split, its number of how many, and what the buckets hold."""
     buckets = sorted(buckets, key=lambda part: part.name)
-    contents = File("buckets", "-".join(part.content for part in buckets), 0, 0)
     vocabulary = next((part.extra["vocabulary"] for part in buckets if part.extra), None)
+    contents = File("buckets", digest([vocabulary, [part.content for part in buckets]]), 0, 0)
     for split in SPLITS:
         tokens = sum(part.extra.get(f"{split}_tokens", 0) for part in buckets)
         shards = -(-tokens // shard_tokens)
@@ -289,7 +293,7 @@ class ShardStep:
         with writer.create(f"{source.name}.arrow") as file:
             text_bytes = write_shard(shard, file, source.extra["split"], source.extra["vocabulary"])
             file.rows = shard.num_rows
-        tokens = pc.sum(pc.list_value_length(shard.column("tokens"))).as_py()
+        tokens = pc.sum(pc.list_value_length(shard.column("tokens"))).as_py() or 0
         writer.counts.update(read=shard.num_rows, kept=shard.num_rows, tokens=tokens)
         writer.extra.update(split=source.extra["split"], tokens=tokens, bytes=text_bytes)
         writer.extra["vocabulary"] = source.extra["vocabulary"]

@@ -16,6 +16,10 @@ import pytest
 
 from pipeline.artifact import read_batches
 from pipeline.manifest import STEPS, read_manifest
+from pipeline.recipe import load_recipe, parse_recipe
+from pipeline.run import run
+from pipeline.step import StepError
+from tests.conftest import write_warc
 from tests.pipeline.conftest import corpuscle, digests
 
 WORKERS = ("--runner=FnApiRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=2")
@@ -79,7 +83,7 @@ def test_the_shards_hold_every_kept_document_once(corpus: Path) -> None:
 
 def test_a_second_run_does_nothing(corpus: Path, sample_crawl: Path, recipe: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in corpus.rglob("*") if path.is_file()}
-    ran = corpuscle("run", str(recipe), "--input", f"{sample_crawl}/*.warc.gz", "--output", str(corpus))
+    ran = corpuscle("run", str(recipe), "--input", f"{sample_crawl}/*.warc.gz", "--output", str(corpus), "--no-report")
     assert "Nothing to do" in ran.stdout
     assert {path: path.stat().st_mtime_ns for path in corpus.rglob("*") if path.is_file()} == before
 
@@ -123,9 +127,6 @@ def test_more_workers_and_another_order_give_the_same_bytes(
 def test_slices_grouped_by_a_shuffle_give_the_same_bytes(
     corpus: Path, sample_crawl: Path, recipe: Path, tmp_path: Path
 ) -> None:
-    from pipeline.recipe import load_recipe
-    from pipeline.run import run
-
     run(load_recipe(recipe), [f"{sample_crawl}/*"], str(tmp_path / "out"), ["--runner=FnApiRunner"], dealing="shuffle")
     assert digests(tmp_path / "out") == digests(corpus)
 
@@ -308,3 +309,107 @@ def test_explain_says_what_it_did_not_find(corpus: Path, target: str) -> None:
     ran = corpuscle("explain", str(corpus), target, check=False)
     assert ran.returncode == 1
     assert ran.stderr.splitlines()[-1].startswith(f"error: {corpus}: ")
+
+
+def make(recipe: Path, crawl: Path, folder: Path, **changes: str) -> dict:
+    """Run a recipe with some of its text changed, in this process; gives the manifest."""
+    text = recipe.read_text()
+    for before, after in changes.items():
+        text = text.replace(before, after)
+    return run(parse_recipe(text, "test.yaml"), [f"{crawl}/*"], str(folder), ["--runner=FnApiRunner"]).manifest
+
+
+def test_many_splits_an_archive_give_the_same_bytes(
+    corpus: Path, sample_crawl: Path, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.crawl.plan.SMALLEST_SPLIT", 4_000)
+    make(recipe, sample_crawl, tmp_path)
+    assert len(list((tmp_path / "extract/parts").iterdir())) > 12
+    assert digests(tmp_path) == digests(corpus)
+
+
+def test_shards_without_documents_are_written_too(sample_crawl: Path, recipe: Path, tmp_path: Path) -> None:
+    manifest = make(recipe, sample_crawl, tmp_path, **{"shard_tokens: 8000": "shard_tokens: 1000"})
+    assert 0 in [shard["documents"] for shard in manifest["shards"]]
+    assert sum(shard["documents"] for shard in manifest["shards"]) == manifest["counts"]["kept"]
+
+
+def test_a_renamed_archive_changes_the_lineage(sample_crawl: Path, recipe: Path, tmp_path: Path) -> None:
+    crawl = shutil.copytree(sample_crawl, tmp_path / "crawl")
+    make(recipe, crawl, tmp_path / "out")
+    (crawl / "pages-0.warc.gz").rename(crawl / "renamed.warc.gz")
+    make(recipe, crawl, tmp_path / "out")
+    make(recipe, crawl, tmp_path / "fresh")
+    assert digests(tmp_path / "out") == digests(tmp_path / "fresh")
+    assert "renamed.warc.gz" in {row["warc_file"] for row in rows(tmp_path / "out", "extract", "documents")}
+
+
+def test_a_removed_archive_leaves_nothing_behind(sample_crawl: Path, recipe: Path, tmp_path: Path) -> None:
+    crawl = shutil.copytree(sample_crawl, tmp_path / "crawl")
+    make(recipe, crawl, tmp_path / "out")
+    (crawl / "pages-0.warc.gz").unlink()
+    make(recipe, crawl, tmp_path / "out")
+    make(recipe, crawl, tmp_path / "fresh")
+    found, fresh = (
+        {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+        for folder in (tmp_path / "out", tmp_path / "fresh")
+    )
+    assert found == fresh
+
+
+def test_a_damaged_file_is_made_again(corpus: Path, sample_crawl: Path, recipe: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(corpus, tmp_path / "out")
+    shard = folder / "tokenize/train-00000.arrow"
+    shard.write_bytes(shard.read_bytes()[:100])
+    next((folder / "dedup/documents").iterdir()).write_bytes(b"")
+    make(recipe, sample_crawl, folder)
+    assert digests(folder) == digests(corpus)
+    assert shard.stat().st_size > 100
+
+
+def test_a_page_does_not_go_for_an_error_page_with_its_body(sample_pages: list, recipe: Path, tmp_path: Path) -> None:
+    body = sample_pages[5][1]
+    write_warc(tmp_path / "crawl/a.warc.gz", [("https://a.example/gone", body)], status="404 Not Found")
+    write_warc(tmp_path / "crawl/b.warc.gz", [("https://a.example/there", body), ("https://a.example/copy", body)])
+    folder = tmp_path / "out"
+    make(
+        recipe,
+        tmp_path / "crawl",
+        folder,
+        **{"vocabulary_size: 600": "vocabulary_size: 362", "fraction: 0.1": "fraction: 0"},
+    )
+    assert len(rows(folder, "extract", "documents")) == 1
+    reasons = sorted(row["reason"] for row in rows(folder, "extract", "removed"))
+    assert reasons == ["duplicate_payload", "http_status"]
+
+
+def test_a_crawl_of_one_held_out_host_is_told(sample_pages: list, recipe: Path, tmp_path: Path) -> None:
+    write_warc(
+        tmp_path / "crawl/a.warc.gz", [(f"https://a.example/{n}", page) for n, (_, page) in enumerate(sample_pages)]
+    )
+    with pytest.raises(StepError, match=r"held out for validation.*Lower tokenize.validation_fraction"):
+        make(recipe, tmp_path / "crawl", tmp_path / "out", **{"fraction: 0.1": "fraction: 0.999999"})
+
+
+def test_a_job_that_can_not_start_leaves_the_corpus_as_it_was(
+    corpus: Path, sample_crawl: Path, recipe: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(corpus, tmp_path / "out")
+    other = tmp_path / "other.yaml"
+    other.write_text(recipe.read_text().replace("similarity: 0.6", "similarity: 0.9"))
+    arguments = ("run", str(other), "--input", f"{sample_crawl}/*", "--output", str(folder), "--", "--runner=Nonsense")
+    ran = corpuscle(*arguments, check=False)
+    assert ran.returncode == 1
+    assert "Nonsense" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert digests(folder) == digests(corpus)
+
+
+def test_what_steers_a_terminal_does_not_reach_it(tmp_path: Path, sample_pages: list, recipe: Path) -> None:
+    url = "https://a.example/\x1b]0;owned\x07"
+    write_warc(tmp_path / "crawl/a.warc.gz", [(url, sample_pages[5][1])])
+    changes = {"vocabulary_size: 600": "vocabulary_size: 362", "fraction: 0.1": "fraction: 0"}
+    make(recipe, tmp_path / "crawl", tmp_path / "out", **changes)
+    told = corpuscle("explain", str(tmp_path / "out"), "train-00000:0").stdout
+    assert "https://a.example/" in told
+    assert "\x1b" not in told
