@@ -1,5 +1,6 @@
 """A recipe is checked before anything runs, and each fault names its line."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,11 @@ def test_a_name_is_enough() -> None:
 def test_the_recipes_that_ship_are_valid() -> None:
     for path in sorted((ROOT / "recipes").glob("*.yaml")):
         assert load_recipe(path).name == path.stem
+
+
+def test_the_readmes_recipe_is_valid() -> None:
+    (shown,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert parse_recipe(shown, "README.md").blocks[0][0] == "whitespace"
 
 
 def test_blocks_keep_their_order() -> None:
@@ -92,3 +98,14 @@ def test_a_missing_recipe_names_those_beside_it(tmp_path: Path) -> None:
 def test_minhash_threshold_needs_permutations() -> None:
     (fault,) = faults("name: mine\ndedup:\n  minhash: {threshold: 0.8}\n")
     assert "threshold and permutations go together" in fault
+
+
+@pytest.mark.parametrize("language", ["EN", "english", "e"])
+def test_languages_are_codes(language: str) -> None:
+    (fault,) = faults(f"name: mine\ncrawl:\n  languages: [{language}]\n")
+    assert fault.startswith("mine.yaml:3: crawl.languages is")
+
+
+def test_a_similarity_of_nothing_is_refused() -> None:
+    (fault,) = faults("name: mine\ndedup:\n  minhash: {similarity: 0}\n")
+    assert fault == "mine.yaml:3: dedup.minhash.similarity is 0; input should be greater than 0."
