@@ -9,6 +9,10 @@ vendor's dense figure where the device is known, else that of a large matrix pro
 Prints a table, and one line of JSON at the end.
 """
 
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as in trainer.pretrain
+
 import argparse
 import hashlib
 import json

@@ -4,6 +4,10 @@ Rows of different lengths need no padding: all are read to the end of the shorte
 reading while the shorter write (as in Meta's reference code for Llama 2).
 """
 
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported; why is said in trainer.pretrain
+
 import codecs
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet

@@ -17,6 +17,8 @@ LOW, HIGH = 1, 99
 """Percentiles between which a chart shows single bins; what lies further out is gathered at its ends."""
 DECADES = 1.5
 """Decades between the 5th and the 99th percentile from which an axis is logarithmic."""
+MOST_DECADES = 12
+"""Decades that an axis shows; what is smaller is gathered at its end."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def plan_bins(sample: Values, kind: Kind, marks: Sequence[float] = ()) -> Bins:
         low, high = np.percentile(positive, [5, HIGH])
         if high > 1 and math.log10(high / low) >= DECADES:
             low, high = np.percentile(positive, [LOW, HIGH])
-            return _logarithmic(float(low), float(high), kind, marks)
+            return _logarithmic(max(float(low), float(high) / 10**MOST_DECADES), float(high), kind, marks)
     return _linear(*_range(sample), kind, marks)
 
 

@@ -279,7 +279,7 @@ def test_every_odd_archive_is_read_or_refused_with_a_reason(shared_data: Path, t
     files = sum(path.is_file() for path in (shared_data / "archives").glob("*/*"))
     assert len(manifest["inputs"]) == files
     marked = [json.loads(path.read_text()) for path in (folder / "index/parts").glob("*.json")]
-    assert all(part["counts"] or part["extra"]["bytes"] == 0 for part in marked)
+    assert all(part["counts"] or part["extra"]["bytes"] <= 2 for part in marked)  # an empty file, a bare line end
     quarantined = rows(folder, "index", "quarantine")
     assert len(quarantined) == manifest["counts"]["quarantined"]
     assert all(row["error"] and row["warc_offset"] >= 0 for row in quarantined)

@@ -109,7 +109,7 @@ def test_a_finished_run_is_not_run_again(shards: Path, straight: Path) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"seed": 1}, "seed was 0, is now 1"), ({"lr": 0.1}, "lr was 0.003, is now 0.1"), ({"steps": 30}, "steps was 20")],
+    [({"seed": 1}, "seed was 0, is now 1"), ({"lr": 0.1}, "lr was 0.002, is now 0.1"), ({"steps": 30}, "steps was 20")],
 )
 def test_another_run_in_the_same_folder_is_refused(
     shards: Path, straight: Path, changes: dict[str, float], message: str
@@ -284,8 +284,8 @@ def test_the_command_line_says_what_is_wrong(tmp_path: Path, capsys: pytest.Capt
 def test_the_loss_falls_on_real_text(make_shards: Callable[..., Path], shared_data: Path, tmp_path: Path) -> None:
     pages = [json.loads(line)["text"] for line in (shared_data / "text" / "c4_demo.jsonl").open()]
     shards = make_shards(tmp_path / "shards", pages, 2048)
-    result = pretrain(PretrainConfig(data=shards, output=tmp_path / "out", steps=300, device="cpu"))
+    result = pretrain(PretrainConfig(data=shards, output=tmp_path / "out", steps=200, eval_tokens=8192, device="cpu"))
     assert result.val_loss is not None
     assert result.val_loss < math.log(2048) - 1.5
-    text = "".join(sample(result.checkpoint, "The", 60))
-    assert sum(word.isalpha() for word in text.split()) > len(text.split()) / 2
+    words = "".join(sample(result.checkpoint, "The", 60)).split()
+    assert sum(word.strip(".,").isalpha() for word in words) > len(words) / 2

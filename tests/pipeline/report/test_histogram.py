@@ -111,3 +111,7 @@ def test_nothing_or_one_value_still_makes_a_chart(values: list[float]) -> None:
 
 def test_nothing_but_zeros_have_no_bins_below_zero() -> None:
     assert plan_bins(np.zeros(10), "real").edges[0] == 0
+
+
+def test_a_value_next_to_nothing_does_not_stretch_the_axis() -> None:
+    assert len(plan_bins(np.array([2.0, 2e-276, 2e-276]), "real")) <= 60
