@@ -1,5 +1,9 @@
 """Small corpora in the shard format of the tokenize step, made here so that the trainer is tested by itself."""
 
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported; why is said in trainer.pretrain
+
 import hashlib
 import json
 from collections.abc import Callable, Sequence
