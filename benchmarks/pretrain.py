@@ -30,7 +30,8 @@ from rich.console import Console
 from rich.table import Table
 
 from trainer.config import PretrainConfig
-from trainer.learner import Learner, pick_device
+from trainer.device import pick_device
+from trainer.learner import Learner
 from trainer.model import flops_per_token, parameters
 from trainer.progress import short
 

@@ -123,7 +123,7 @@ def sample(
     seed: Annotated[int, typer.Option(help="The same seed writes the same text.")] = 0,
 ) -> None:
     """Let a model write."""
-    from trainer.sample import Sampling
+    from trainer.sampling import Sampling
     from trainer.sample import sample as write
 
     console = out()

@@ -15,16 +15,16 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from trainer.model import Llama, ModelConfig
+from trainer.model import Llama, ModelConfig, RewardModel, Trunk
 
 FORMAT = 1
 INDEX, MODEL, OPTIMIZER, ABOUT, VOCABULARY = (
@@ -51,26 +51,32 @@ class About:
     """Mean cross-entropy of the step's batch, in nats a token."""
     val_loss: float | None = None
     bits_per_byte: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    stage: str = "pretrain"
+    """What made it: pretrain, sft, reward, dpo, rl, ..."""
+    head: str = "lm"
+    """What the model's last layer gives: "lm" (the next token) or "score" (a reward)."""
+    parent: str | None = None
+    """The id of the checkpoint that the run started from."""
+    data_sha256: str | None = None
+    """Digest of the demonstrations, comparisons or prompts that it learnt from."""
     format: int = FORMAT
 
 
+M = TypeVar("M", bound=Trunk, covariant=True)
+
+
 @dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(Generic[M]):
     """A checkpoint that has been read: where it lies, what it says of itself, and its model on a device."""
 
     folder: Path
     about: About
-    model: Llama
+    model: M
 
     @property
     def vocabulary(self) -> Path:
         return self.folder / VOCABULARY
-
-    def optimizer_tensors(self) -> dict[str, Tensor]:
-        path = self.folder / OPTIMIZER
-        if not path.exists():
-            raise FileNotFoundError(f"{path} is missing; training cannot be resumed from this checkpoint.")
-        return load_file(path)
 
 
 def checkpoint_id(weights: Mapping[str, Tensor], model: ModelConfig, vocabulary_sha256: str) -> str:
@@ -141,10 +147,38 @@ def read_about(folder: Path) -> About:
     return About(**{**fields, "model": ModelConfig(**fields["model"])})
 
 
-def load(path: Path, which: str = "best", device: torch.device | str = "cpu") -> Checkpoint:
-    """Reads a checkpoint and checks that weights and vocabulary are the ones its id was made of."""
+def load(path: Path, which: str = "best", device: torch.device | str = "cpu") -> Checkpoint[Llama]:
+    """Reads a language model and checks that weights and vocabulary are the ones its id was made of.
+
+    Raises FileNotFoundError where there is none, and ValueError where it is damaged or a reward model.
+    """
+    return _load(path, which, device, "lm", Llama)
+
+
+def load_reward(path: Path, which: str = "best", device: torch.device | str = "cpu") -> Checkpoint[RewardModel]:
+    """Reads a reward model; as `load`."""
+    return _load(path, which, device, "score", RewardModel)
+
+
+T = TypeVar("T", bound=Trunk)
+HEADS = {"lm": "a language model", "score": "a reward model"}
+
+
+def _load(
+    path: Path, which: str, device: torch.device | str, head: str, kind: Callable[[ModelConfig], T]
+) -> Checkpoint[T]:
     folder = find(path, which)
     about = read_about(folder)
+    if about.head != head:
+        raise ValueError(f"{folder} is {HEADS.get(about.head, about.head)}; {HEADS[head]} is needed here.")
+    weights = read_weights(folder, about)
+    model = kind(about.model)
+    model.load_state_dict(weights)
+    return Checkpoint(folder, about, model.to(device))
+
+
+def read_weights(folder: Path, about: About) -> dict[str, Tensor]:
+    """The weights of a checkpoint, checked against its id."""
     weights = load_file(folder / MODEL)
     vocabulary = hashlib.sha256((folder / VOCABULARY).read_bytes()).hexdigest()
     if vocabulary != about.vocabulary_sha256 or checkpoint_id(weights, about.model, vocabulary) != about.id:
@@ -152,9 +186,15 @@ def load(path: Path, which: str = "best", device: torch.device | str = "cpu") ->
             f"{folder}: {MODEL} or {VOCABULARY} is not the file that {ABOUT} describes (their digest differs from its "
             f"id); it was changed or damaged after it was saved. Take another checkpoint."
         )
-    model = Llama(about.model)
-    model.load_state_dict(weights)
-    return Checkpoint(folder, about, model.to(device))
+    return weights
+
+
+def read_state(folder: Path) -> dict[str, Tensor]:
+    """What a run needs to go on from a checkpoint, besides the weights."""
+    path = folder / OPTIMIZER
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing; training cannot be resumed from this checkpoint.")
+    return load_file(path)
 
 
 def write_whole(path: Path, text: str) -> None:

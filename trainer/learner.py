@@ -1,10 +1,10 @@
 """A model, its optimiser and its data, and what is done with them: a step, an evaluation, taking the time of both."""
 
-import contextlib
 import hashlib
 import json
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,13 +14,11 @@ from torch import Tensor
 from pipeline.tokenize.reader import ShardSet
 from trainer.config import PretrainConfig
 from trainer.data import Windows
+from trainer.device import autocast, pick_device
+from trainer.loop import Evaluation, Update
 from trainer.model import Llama, ModelConfig
-from trainer.optimizer import adamw
+from trainer.optimizer import adamw, descend, load_state_tensors, state_tensors
 from trainer.preset import preset
-
-
-class DivergedError(RuntimeError):
-    """Loss or gradient is not a finite number. The weights were not updated with it."""
 
 
 class Learner:
@@ -47,6 +45,9 @@ class Learner:
         self.model = Llama(self.model_config, config.seed).to(self.device)
         self.forward: Any = torch.compile(self.model) if config.compile else self.model
         self.optimizer = adamw(self.model, self.peak_lr, config.weight_decay)
+        self.vocabulary_path = self.vocabulary.path
+        self.eval_windows = 0
+        """How many windows `evaluate` reads; the plan says."""
 
     def _read_corpus(self) -> None:
         """Without a validation split `validation` is None; one shorter than a window makes one shorter window."""
@@ -68,36 +69,21 @@ class Learner:
             self.bytes_per_token = validation.bytes / validation.tokens
             self.validation = Windows(validation, min(config.seq_len, validation.tokens - 1))
 
-    def autocast(self) -> contextlib.AbstractContextManager[Any]:
-        wanted = self.config.precision
-        bfloat16 = wanted == "bfloat16" or (wanted == "auto" and self.device.type == "cuda")
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16)
-
-    def step(self, step: int, lr: float) -> tuple[float, float]:
-        """Learns from the batch of a step (0 is the first). Returns its loss and its gradient's norm.
-
-        Both are from before the update and before clipping. Raises DivergedError, without an update, where one of them
-        is not finite.
-        """
+    def step(self, step: int, lr: float) -> Update:
+        """Learns from the batch of a step (0 is the first)."""
         batch = self._move(self.train.batch(step, self.rows))
         total = torch.zeros((), device=self.device)
         for rows in batch.split(self.micro_rows):
-            with self.autocast():
-                loss = self.forward(rows[:, :-1], rows[:, 1:]) * (len(rows) / len(batch))
-            loss.backward()
-            total += loss.detach()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-        mean_loss, mean_norm = total.item(), norm.item()
-        if not (math.isfinite(mean_loss) and math.isfinite(mean_norm)):
-            raise DivergedError(f"the loss is {mean_loss:.3g} and its gradient's norm {mean_norm:.3g}")
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        return mean_loss, mean_norm
+            with autocast(self.device, self.config.precision):
+                part = self.forward(rows[:, :-1], rows[:, 1:]) * (len(rows) / len(batch))
+            part.backward()
+            total += part.detach()
+        loss = total.item()
+        norm = descend(self.model.parameters(), self.optimizer, lr, self.config.clip, loss)
+        return Update(loss, norm, self.rows * self.config.seq_len)
 
     @torch.no_grad()
-    def evaluate(self, windows: int) -> tuple[float, float]:
+    def validate(self, windows: int) -> tuple[float, float]:
         """(nats a token, bits a byte) over the first windows of the validation split, which must be there.
 
         Bits a byte = nats a token / ln 2 / (bytes of the whole split's text / its tokens). BOS tokens are targets
@@ -107,10 +93,33 @@ class Learner:
         total = count = 0.0
         for rows in self.validation.in_order(self.micro_rows, windows):
             batch = self._move(rows)
-            with self.autocast():
+            with autocast(self.device, self.config.precision):
                 total += self.forward(batch[:, :-1], batch[:, 1:]).item() * len(batch)
             count += len(batch)
         return total / count, total / count / math.log(2) / self.bytes_per_token
+
+    def evaluate(self) -> Evaluation | None:
+        if self.validation is None:
+            return None
+        return Evaluation(*self.validate(self.eval_windows))
+
+    def weights(self) -> dict[str, Tensor]:
+        return self.model.state_dict()
+
+    def state(self) -> dict[str, Tensor]:
+        return state_tensors(self.model, self.optimizer)
+
+    def restore(self, weights: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
+        self.model.load_state_dict(weights)
+        load_state_tensors(self.model, self.optimizer, state)
+
+    def about(self) -> dict[str, Any]:
+        return {
+            "model": self.model_config,
+            "vocabulary_sha256": self.vocabulary.sha256,
+            "bos_id": self.vocabulary.bos_id,
+            "corpus_sha256": self.corpus_sha256,
+        }
 
     def measure(self, seconds: float, eval_windows: int) -> tuple[float, float]:
         """Seconds of a step and of an evaluation, from `seconds` of steps; the learner is as new afterwards.
@@ -126,7 +135,7 @@ class Learner:
         per_step = (time.monotonic() - start) / steps
         start, windows = time.monotonic(), min(eval_windows, 4 * self.micro_rows)
         if windows:
-            self.evaluate(windows)
+            self.validate(windows)
         per_evaluation = (time.monotonic() - start) * eval_windows / max(1, windows)
         self.model.load_state_dict(weights)
         self.optimizer = adamw(self.model, self.peak_lr, self.config.weight_decay)
@@ -139,13 +148,6 @@ class Learner:
             if self.device.type == "cuda"
             else batch.to(self.device)
         )
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of that name; "auto" is CUDA where there is one, else the CPU."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 def largest_divisor(number: int, most: int) -> int:

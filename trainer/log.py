@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
@@ -27,6 +27,8 @@ class Record:
     """Since the run began, the time in which it was stopped left out."""
     val_loss: float | None = None
     bits_per_byte: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    """What a stage counts besides: accuracy, reward, KL, ..."""
 
 
 class Log:

@@ -79,23 +79,61 @@ def flops_per_token(config: ModelConfig, seq_len: int) -> int:
 
 @dataclass
 class Cache:
-    """Keys and values of the tokens already read: [layers, batch, kv_heads, max_seq_len, head_dim] each."""
+    """Keys and values of the tokens already read, [layers, rows, kv_heads, max_seq_len, head_dim] each.
+
+    Rows are at different lengths: what lies behind a row's length is leftover, never attended to and overwritten in
+    time. So rows can join, leave and be refilled while others go on.
+    """
 
     keys: Tensor
     values: Tensor
-    length: int = 0
+    lengths: list[int]
 
     @staticmethod
-    def empty(config: ModelConfig, batch: int, device: torch.device, dtype: torch.dtype = torch.float32) -> "Cache":
-        shape = (config.layers, batch, config.kv_heads, config.max_seq_len, config.head_dim)
-        return Cache(torch.zeros(shape, device=device, dtype=dtype), torch.zeros(shape, device=device, dtype=dtype))
+    def empty(config: ModelConfig, rows: int, device: torch.device, dtype: torch.dtype = torch.float32) -> "Cache":
+        shape = (config.layers, rows, config.kv_heads, config.max_seq_len, config.head_dim)
+        keys, values = torch.zeros(shape, device=device, dtype=dtype), torch.zeros(shape, device=device, dtype=dtype)
+        return Cache(keys, values, [0] * rows)
+
+    def rows(self, start: int, stop: int) -> "Cache":
+        """A cache of some of the rows, in the same memory. Lengths are copied: set them back when they have grown."""
+        return Cache(self.keys[:, start:stop], self.values[:, start:stop], self.lengths[start:stop])
+
+    def copy_row(self, source: int, target: int) -> None:
+        length = self.lengths[source]
+        self.keys[:, target, :, :length] = self.keys[:, source, :, :length]
+        self.values[:, target, :, :length] = self.values[:, source, :, :length]
+        self.lengths[target] = length
+
+    def view(self, time: int) -> "CacheView":
+        """Where `time` new tokens of each row go, and what each of them sees. Made once a forward pass."""
+        device = self.keys.device
+        starts = torch.tensor(self.lengths, device=device)
+        places = starts[:, None] + torch.arange(time, device=device)
+        end = max(self.lengths) + time
+        mask = None
+        even = min(self.lengths) == max(self.lengths)
+        if not even or (end > time > 1):  # one new token at the same place in all rows sees everything
+            mask = (torch.arange(end, device=device) <= places[:, :, None])[:, None]
+        return CacheView(self, places, end, mask)
+
+
+@dataclass
+class CacheView:
+    """One forward pass's view of a cache: positions [rows, time], and mask [rows, 1, time, end] or None."""
+
+    cache: Cache
+    places: Tensor
+    end: int
+    mask: Tensor | None
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Writes one layer's new keys and values behind the old ones; returns all of them."""
-        end = self.length + keys.shape[2]
-        self.keys[layer, :, :, self.length : end] = keys
-        self.values[layer, :, :, self.length : end] = values
-        return self.keys[layer, :, :, :end].type_as(keys), self.values[layer, :, :, :end].type_as(values)
+        """Writes one layer's new keys and values [rows, kv_heads, time, head_dim]; returns all of them."""
+        rows = torch.arange(len(keys), device=keys.device)[:, None]
+        whole_keys, whole_values = self.cache.keys[layer], self.cache.values[layer]
+        whole_keys[rows, :, self.places] = keys.transpose(1, 2).type_as(whole_keys)
+        whole_values[rows, :, self.places] = values.transpose(1, 2).type_as(whole_values)
+        return whole_keys[:, :, : self.end].type_as(keys), whole_values[:, :, : self.end].type_as(values)
 
 
 def rotary_tables(config: ModelConfig) -> tuple[Tensor, Tensor]:
@@ -106,7 +144,10 @@ def rotary_tables(config: ModelConfig) -> tuple[Tensor, Tensor]:
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turns x [batch, heads, time, head_dim] by its positions, pairing dimension i with i + head_dim / 2."""
+    """Turns x [batch, heads, time, head_dim] by its positions, pairing dimension i with i + head_dim / 2.
+
+    cos, sin: [time, head_dim / 2], or [batch, 1, time, head_dim / 2] where rows are at different positions.
+    """
     a, b = x.float().chunk(2, dim=-1)
     return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1).type_as(x)
 
@@ -122,7 +163,7 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(config.dim, config.kv_heads * config.head_dim, bias=False)
         self.o_proj = nn.Linear(config.dim, config.dim, bias=False)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: Cache | None) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, cache: CacheView | None) -> Tensor:
         batch, time, dim = x.shape
         q = self.q_proj(x).view(batch, time, self.heads, self.head_dim).transpose(1, 2)
         k = self.k_proj(x).view(batch, time, self.kv_heads, self.head_dim).transpose(1, 2)
@@ -130,12 +171,9 @@ class Attention(nn.Module):
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
         if cache is not None:
             k, v = cache.extend(self.layer, k, v)
-        past = k.shape[2] - time
-        mask = None
-        if past and time > 1:  # is_causal would align the mask with the first key, not with the last
-            mask = torch.ones(time, past + time, dtype=torch.bool, device=x.device).tril(past)
+        causal = mask is None and k.shape[2] == time
         y = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, is_causal=not past, enable_gqa=self.heads != self.kv_heads
+            q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=self.heads != self.kv_heads
         )
         out: Tensor = self.o_proj(y.transpose(1, 2).reshape(batch, time, dim))
         return out
@@ -165,8 +203,8 @@ class Layer(nn.Module):
         self.post_attention_layernorm = nn.RMSNorm(config.dim, eps=config.norm_eps)
         self.mlp = FeedForward(config)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: Cache | None) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), cos, sin, cache)
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, cache: CacheView | None) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin, mask, cache)
         out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
         return out
 
@@ -180,26 +218,26 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(Layer(config, index) for index in range(config.layers))
         self.norm = nn.RMSNorm(config.dim, eps=config.norm_eps)
 
-    def forward(self, tokens: Tensor, cos: Tensor, sin: Tensor, cache: Cache | None) -> Tensor:
-        x = self.embed_tokens(tokens)
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, cache: CacheView | None) -> Tensor:
         for layer in self.layers:
-            x = layer(x, cos, sin, cache)
+            x = layer(x, cos, sin, mask, cache)
         out: Tensor = self.norm(x)
         return out
 
 
-class Llama(nn.Module):
-    """The language model. Weights are drawn from `seed` on the CPU, so they are the same whatever the device."""
+class Trunk(nn.Module):
+    """What a language model and a reward model share: tokens in, a vector for each out.
 
-    def __init__(self, config: ModelConfig, seed: int = 0) -> None:
+    Weights are drawn from `seed` on the CPU, so they are the same whatever the device.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         self.model = Decoder(config)
-        self.lm_head = None if config.tie_embeddings else nn.Linear(config.dim, config.vocab_size, bias=False)
         cos, sin = rotary_tables(config)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
-        self._draw_weights(torch.Generator().manual_seed(seed))
 
     def _draw_weights(self, generator: torch.Generator) -> None:
         """Normal. Embeddings have std 1 / sqrt(dim), so that the first logits have about 1; norm weights are ones.
@@ -213,12 +251,56 @@ class Llama(nn.Module):
         width = self.config.dim**-0.5
         inside = 0.02 * 768**0.5 * width
         for name, weight in self.named_parameters():
-            if name.endswith(("embed_tokens.weight", "lm_head.weight")):
+            if name.endswith(("embed_tokens.weight", "lm_head.weight", "score.weight")):
                 nn.init.normal_(weight, std=width, generator=generator)
             elif name.endswith(("o_proj.weight", "down_proj.weight")):
                 nn.init.normal_(weight, std=inside / (2 * self.config.layers) ** 0.5, generator=generator)
             elif weight.dim() == 2:
                 nn.init.normal_(weight, std=inside, generator=generator)
+
+    def vectors(
+        self, tokens: Tensor, cache: Cache | None = None, segments: Tensor | None = None, noise: Tensor | None = None
+    ) -> Tensor:
+        """Tokens int64 [batch, time] -> [batch, time, dim], the last layer's output, normalised.
+
+        With a cache, tokens are read as the continuation of what it holds, and added to it. With `segments` [batch,
+        time], several texts lie behind one another in a row, and a token sees those of its own segment alone (RoPE
+        looks at differences of positions, so where in the row a text lies changes nothing). `noise` [batch, time, dim]
+        is added to the embeddings (NEFTune).
+        """
+        time = tokens.shape[1]
+        view = cache.view(time) if cache is not None else None
+        end = view.end if view is not None else time
+        if end > self.config.max_seq_len:
+            raise ValueError(f"{end} tokens are more than the model's context of {self.config.max_seq_len}.")
+        cos, sin = self.cos[:time], self.sin[:time]  # type: ignore[index]
+        mask = None
+        if view is not None:
+            mask = view.mask
+            cos, sin = self.cos[view.places][:, None], self.sin[view.places][:, None]  # type: ignore[index]
+        elif segments is not None:
+            mask = (segments[:, :, None] == segments[:, None, :]).tril()[:, None]
+        x = self.model.embed_tokens(tokens)
+        if noise is not None:
+            x = x + noise
+        out: Tensor = self.model(x, cos, sin, mask, view)
+        if cache is not None:
+            cache.lengths = [length + time for length in cache.lengths]
+        return out
+
+
+class Llama(Trunk):
+    """The language model."""
+
+    def __init__(self, config: ModelConfig, seed: int = 0) -> None:
+        super().__init__(config)
+        self.lm_head = None if config.tie_embeddings else nn.Linear(config.dim, config.vocab_size, bias=False)
+        self._draw_weights(torch.Generator().manual_seed(seed))
+
+    def logits(self, vectors: Tensor) -> Tensor:
+        """[..., dim] -> float32 [..., vocab]."""
+        head = self.model.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
+        return F.linear(vectors, head).float()
 
     def forward(
         self, tokens: Tensor, targets: Tensor | None = None, cache: Cache | None = None, last_only: bool = False
@@ -229,17 +311,30 @@ class Llama(nn.Module):
         ignored gives NaN). With a cache, tokens are read as the continuation of what it holds, and added to it.
         `last_only` computes the logits of the last position alone: [batch, 1, vocab].
         """
-        start = cache.length if cache is not None else 0
-        end = start + tokens.shape[1]
-        if end > self.config.max_seq_len:
-            raise ValueError(f"{end} tokens are more than the model's context of {self.config.max_seq_len}.")
-        x = self.model(tokens, self.cos[start:end], self.sin[start:end], cache)  # type: ignore[index]
-        if cache is not None:
-            cache.length = end
+        x = self.vectors(tokens, cache)
         if last_only:
             x = x[:, -1:]
-        head = self.model.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
-        logits = F.linear(x, head).float()
+        logits = self.logits(x)
         if targets is None:
             return logits
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE)
+
+
+class RewardModel(Trunk):
+    """The same trunk with one number for each token instead of a next token: a reward at the last, a value at each.
+
+    The head starts with std 1 / sqrt(dim + 1) (Stiennon et al. 2020). Tensors are named as in Hugging Face's
+    LlamaForSequenceClassification.
+    """
+
+    def __init__(self, config: ModelConfig, seed: int = 0) -> None:
+        super().__init__(config)
+        self.score = nn.Linear(config.dim, 1, bias=False)
+        generator = torch.Generator().manual_seed(seed)
+        self._draw_weights(generator)
+        nn.init.normal_(self.score.weight, std=(config.dim + 1) ** -0.5, generator=generator)
+
+    def forward(self, tokens: Tensor, segments: Tensor | None = None) -> Tensor:
+        """int64 [batch, time] -> float32 [batch, time]: the score of each token, with what is before it in view."""
+        out: Tensor = self.score(self.vectors(tokens, segments=segments)).float().squeeze(-1)
+        return out

@@ -1,11 +1,16 @@
 """AdamW as language models use it, the learning rate's course over a run, and the optimiser's state by names."""
 
 import math
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 SCHEDULES = ("wsd", "cosine")
+
+
+class DivergedError(RuntimeError):
+    """Loss or gradient is not a finite number. The weights were not updated with it."""
 
 
 def adamw(
@@ -42,16 +47,32 @@ def learning_rate(step: int, steps: int, peak: float, warmup: int, schedule: str
     return peak * (final + (1 - final) * left)
 
 
+def descend(weights: Iterable[Tensor], optimizer: torch.optim.Optimizer, lr: float, clip: float, loss: float) -> float:
+    """One update from the gradients that lie in the weights; clears them. Returns their norm before clipping.
+
+    Raises DivergedError, without an update, where the norm or the `loss` they come from is not finite.
+    """
+    norm = torch.nn.utils.clip_grad_norm_(weights, clip).item()
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        raise DivergedError(f"the loss is {loss:.3g} and its gradient's norm {norm:.3g}")
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    optimizer.step()
+    optimizer.zero_grad()
+    return norm
+
+
 def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The optimiser's memory by name, e.g. "exp_avg.model.norm.weight"; what `load_state_tensors` takes back."""
     return {
         f"{kind}.{name}": value.detach()
         for name, weight in model.named_parameters()
+        if weight.requires_grad
         for kind, value in optimizer.state[weight].items()
     }
 
 
-def load_state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def load_state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Puts back what `state_tensors` gave, in full precision."""
     weights = dict(model.named_parameters())
     for full_name, value in tensors.items():

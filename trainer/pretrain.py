@@ -15,9 +15,6 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import dataclasses
-import json
-import math
-import platform
 import sys
 import time
 from dataclasses import dataclass
@@ -28,35 +25,23 @@ import torch
 from rich.console import Console
 from rich.markup import escape
 
-from trainer import checkpoint
-from trainer.checkpoint import About
-from trainer.config import PretrainConfig
-from trainer.learner import DivergedError, Learner
-from trainer.log import Log, Record, read_log
+from trainer import checkpoint, loop
+from trainer.config import PretrainConfig, from_arguments
+from trainer.learner import Learner
+from trainer.log import read_log
+from trainer.loop import EVALUATIONS, LOG, make_plan, record_plan, recorded_plan, settings_of
 from trainer.model import flops_per_token, matrix_parameters, parameters
-from trainer.optimizer import learning_rate, load_state_tensors, state_tensors
+from trainer.optimizer import DivergedError
 from trainer.progress import Observer, Screen, Silent, short
-
-RUN, LOG = "run.json", "log.jsonl"
-
-EVALUATIONS = 10
-"""How often a run is evaluated where its settings do not say."""
-
-MAY_DIFFER = ("data", "output", "device", "compile")
-"""Settings in which a resumed run may differ: where things lie and what computes them. The corpus's digest may not."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is decided at the start, once, and kept in run.json for every resumption."""
+class Plan(loop.Plan):
+    """What pre-training decides besides."""
 
-    steps: int
     rows: int
     """Windows a step."""
-    warmup_steps: int
-    eval_every: int
     eval_windows: int
-    checkpoint_every: int
     seconds_per_step: float | None
     """As measured, where the steps were derived from `minutes`."""
 
@@ -88,74 +73,20 @@ def pretrain(config: PretrainConfig, observer: Observer | None = None) -> Result
     observer = observer or Silent()
     learner = Learner(config)
     config.output.mkdir(parents=True, exist_ok=True)
-    plan = _recorded_plan(config, learner) or _new_plan(config, learner, began)
-    done = _resume(config.output, learner)
-    observer.start(_facts(config, learner, plan), done, plan.steps)
+    settings = _settings(config, learner)
+    plan = recorded_plan(config.output, settings, Plan)
+    if plan is None:
+        plan = _new_plan(config, learner, began)
+        record_plan(config.output, settings, plan)
+    learner.eval_windows = plan.eval_windows
     if learner.validation is None:
         observer.note("the corpus has no validation split: no validation loss; the last checkpoint counts as the best.")
-    try:
-        with Log(config.output / LOG, done) as log:
-            _train(config, learner, plan, done, log, observer)
-    finally:
-        observer.stop()
+    loop.train(learner, config, plan, learner.peak_lr, _facts(config, learner, plan), observer)
     return _result(config.output, plan, config.seq_len)
 
 
-def _train(config: PretrainConfig, learner: Learner, plan: Plan, done: int, log: Log, observer: Observer) -> None:
-    before = log.records[-1].seconds if log.records else 0.0
-    start = time.monotonic()
-    for step in range(done, plan.steps):
-        lr = learning_rate(step, plan.steps, learner.peak_lr, plan.warmup_steps, config.schedule, config.final_lr)
-        step_start = time.monotonic()
-        try:
-            loss, norm = learner.step(step, lr)
-        except DivergedError as error:
-            raise DivergedError(_divergence(config, step + 1, lr, str(error))) from None
-        speed = plan.rows * config.seq_len / (time.monotonic() - step_start)
-        record = Record(step + 1, loss, norm, lr, speed, 0.0)
-        last = record.step == plan.steps
-        keep = last or record.step % plan.checkpoint_every == 0
-        if learner.validation is not None and (keep or record.step % plan.eval_every == 0):
-            val_loss, bits_per_byte = learner.evaluate(plan.eval_windows)
-            if not math.isfinite(val_loss):
-                raise DivergedError(_divergence(config, record.step, lr, f"the validation loss is {val_loss:.3g}"))
-            record = dataclasses.replace(record, val_loss=val_loss, bits_per_byte=bits_per_byte)
-        record = dataclasses.replace(record, seconds=before + time.monotonic() - start)
-        log.append(record)
-        if keep:
-            _save(config.output, learner, record)
-        observer.step(record)
-
-
-def _save(output: Path, learner: Learner, record: Record) -> None:
-    weights = learner.model.state_dict()
-    vocabulary = learner.vocabulary
-    about = About(
-        id=checkpoint.checkpoint_id(weights, learner.model_config, vocabulary.sha256),
-        step=record.step,
-        model=learner.model_config,
-        vocabulary_sha256=vocabulary.sha256,
-        bos_id=vocabulary.bos_id,
-        corpus_sha256=learner.corpus_sha256,
-        loss=record.loss,
-        val_loss=record.val_loss,
-        bits_per_byte=record.bits_per_byte,
-    )
-    checkpoint.save(output, about, weights, state_tensors(learner.model, learner.optimizer), vocabulary.path)
-
-
-def _resume(output: Path, learner: Learner) -> int:
-    """Takes up the last checkpoint, if there is one. Returns how many steps are done."""
-    if not (output / checkpoint.INDEX).exists():
-        return 0
-    last = checkpoint.load(output, "last", learner.device)
-    learner.model.load_state_dict(last.model.state_dict())
-    load_state_tensors(learner.model, learner.optimizer, last.optimizer_tensors())
-    return last.about.step
-
-
 def _new_plan(config: PretrainConfig, learner: Learner, began: float) -> Plan:
-    """Derives what the settings leave open, and writes it down. `minutes` count from `began` (time.monotonic)."""
+    """Derives what the settings leave open. `minutes` count from `began` (time.monotonic)."""
     eval_windows = 0
     if learner.validation is not None:
         eval_tokens = config.eval_tokens or 16 * learner.rows * config.seq_len
@@ -167,53 +98,19 @@ def _new_plan(config: PretrainConfig, learner: Learner, began: float) -> Plan:
         seconds_per_step, seconds_per_evaluation = learner.measure(budget / 20, eval_windows)
         left = budget - (time.monotonic() - began) - EVALUATIONS * seconds_per_evaluation
         steps = max(1, int(left / seconds_per_step))
-    eval_every = config.eval_every or math.ceil(steps / EVALUATIONS)
-    plan = Plan(
-        steps=steps,
-        rows=learner.rows,
-        warmup_steps=round(config.warmup * steps),
-        eval_every=eval_every,
-        eval_windows=eval_windows,
-        checkpoint_every=config.checkpoint_every or eval_every,
-        seconds_per_step=seconds_per_step,
-    )
-    run = {
-        "format": 1,
-        "settings": _settings(config, learner),
-        "plan": dataclasses.asdict(plan),
-        "versions": {"torch": torch.__version__, "python": platform.python_version()},
-    }
-    checkpoint.write_whole(config.output / RUN, json.dumps(run, indent=1) + "\n")
-    return plan
-
-
-def _recorded_plan(config: PretrainConfig, learner: Learner) -> Plan | None:
-    """The plan of the run in the output folder, which must have had the same settings and corpus; None if new."""
-    path = config.output / RUN
-    if not path.exists():
-        return None
-    run = json.loads(path.read_text())
-    then, now = run["settings"], _settings(config, learner)
-    changed = [f"{name} was {then.get(name)}, is now {now.get(name)}" for name in now if now[name] != then.get(name)]
-    if changed:
-        raise ValueError(
-            f"{path}: a run with other settings lies here ({'; '.join(changed)}). "
-            f"Resume it with its own settings, or choose another output folder."
-        )
-    return Plan(**run["plan"])
+    base = dataclasses.asdict(make_plan(config, steps))
+    return Plan(**base, rows=learner.rows, eval_windows=eval_windows, seconds_per_step=seconds_per_step)
 
 
 def _settings(config: PretrainConfig, learner: Learner) -> dict[str, Any]:
-    """Everything that decides the result, defaults resolved."""
-    fields = dataclasses.asdict(config)
-    return {
-        **{name: value for name, value in fields.items() if name not in MAY_DIFFER},
+    resolved = {
         "batch_tokens": learner.rows * config.seq_len,
         "lr": learner.peak_lr,
         "shape": dataclasses.asdict(learner.model_config),
         "corpus_sha256": learner.corpus_sha256,
         "vocabulary_sha256": learner.vocabulary.sha256,
     }
+    return settings_of(config, resolved)
 
 
 def _facts(config: PretrainConfig, learner: Learner, plan: Plan) -> list[tuple[str, str]]:
@@ -258,17 +155,6 @@ def _facts(config: PretrainConfig, learner: Learner, plan: Plan) -> list[tuple[s
     ]
 
 
-def _divergence(config: PretrainConfig, step: int, lr: float, what: str) -> str:
-    try:
-        good = f"The last good checkpoint is {checkpoint.find(config.output, 'last')}."
-    except FileNotFoundError:
-        good = "No checkpoint had been written."
-    return (
-        f"step {step}: {what}. {good} The same run would stop here again: "
-        f"start one in another output folder with a lower learning rate (it was {lr:.3g}) or a longer warmup."
-    )
-
-
 def _result(output: Path, plan: Plan, seq_len: int) -> Result:
     best, last = checkpoint.find(output, "best"), checkpoint.find(output, "last")
     about = checkpoint.read_about(best)
@@ -288,7 +174,7 @@ def _result(output: Path, plan: Plan, seq_len: int) -> Result:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line, for images without typer. Returns the exit status."""
-    config = PretrainConfig.from_arguments(arguments)
+    config = from_arguments(PretrainConfig, "corpuscle train pretrain", "Pre-train a language model.", arguments)
     console, errors = Console(), Console(stderr=True)
     try:
         result = pretrain(config, Screen(console))

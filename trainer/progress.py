@@ -78,8 +78,11 @@ class Screen:
         self.loss += (1 - self.SMOOTHING) * (record.loss - self.loss) / self.weight
         self.speed += (1 - self.SMOOTHING) * (record.tokens_per_second - self.speed) / self.weight
         line = f"loss {self.loss:.3f} · {self.speed:,.0f} tokens/s"
+        line += "".join(f" · {name} {value:.3g}" for name, value in record.metrics.items())
         if record.val_loss is not None:
-            self.validation = f" · validation {record.val_loss:.3f} = {record.bits_per_byte:.3f} bits a byte"
+            self.validation = f" · validation {record.val_loss:.3f}"
+            if record.bits_per_byte is not None:
+                self.validation += f" = {record.bits_per_byte:.3f} bits a byte"
             if not self.console.is_terminal:
                 self.console.print(
                     f"step {record.step} · {line}{self.validation} · {record.seconds:,.0f} s", soft_wrap=True

@@ -110,7 +110,7 @@ def test_reading_in_pieces_with_a_cache_gives_the_logits_of_reading_at_once(leng
     with torch.no_grad():
         pieces = [model(part, cache=cache) for part in tokens.split(lengths, dim=1)]
         torch.testing.assert_close(torch.cat(pieces, dim=1), model(tokens), rtol=1e-4, atol=1e-4)
-    assert cache.length == sum(lengths)
+    assert cache.lengths == [sum(lengths)] * 2
 
 
 def test_last_only_gives_the_last_position() -> None:

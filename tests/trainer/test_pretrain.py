@@ -15,12 +15,14 @@ import torch
 
 from pipeline.tokenize.reader import ShardSet
 from trainer import checkpoint
-from trainer.config import PretrainConfig
-from trainer.learner import DivergedError, Learner, largest_divisor
+from trainer.config import PretrainConfig, from_arguments
+from trainer.learner import Learner, largest_divisor
+from trainer.optimizer import DivergedError
 from trainer.log import Record, read_log
 from trainer.pretrain import main, pretrain
 from trainer.progress import Silent
-from trainer.sample import Sampling, sample, sample_batch
+from trainer.sample import sample, sample_batch
+from trainer.sampling import Sampling
 
 TINY = "dim=32,layers=2,heads=2,kv_heads=1,hidden=64"
 
@@ -188,7 +190,7 @@ def test_minutes_become_a_number_of_steps_that_a_resumed_run_keeps(shards: Path,
 def test_measuring_leaves_no_trace(shards: Path, tmp_path: Path, straight: Path) -> None:
     learner = Learner(config(shards, tmp_path))
     learner.measure(0.0, 4)
-    loss, _ = learner.step(0, 0.001)
+    loss = learner.step(0, 0.001).loss
     assert loss == history(straight)[0][1]
 
 
@@ -231,7 +233,7 @@ def test_a_validation_split_shorter_than_a_window_makes_one_shorter_window(
     learner = Learner(config(shards, tmp_path, seq_len=tokens + 10))
     assert learner.validation is not None
     assert (learner.validation.count, learner.validation.seq_len) == (1, tokens - 1)
-    assert math.isfinite(learner.evaluate(1)[0])
+    assert math.isfinite(learner.validate(1)[0])
 
 
 def test_every_derived_number_is_shown(shards: Path, tmp_path: Path) -> None:
@@ -269,10 +271,22 @@ def test_wrong_settings_are_refused(wrong: dict[str, object], message: str) -> N
 
 
 def test_the_command_line_has_an_option_for_every_setting() -> None:
-    read = PretrainConfig.from_arguments(
-        ["--data", "d", "--output", "o", "--minutes", "1.5", "--batch-tokens", "512", "--compile", "--model", "micro"]
-    )
-    assert read == PretrainConfig(Path("d"), Path("o"), model="micro", minutes=1.5, batch_tokens=512, compile=True)
+    given = [
+        "--data",
+        "d",
+        "--output",
+        "o",
+        "--minutes",
+        "1.5",
+        "--batch-tokens",
+        "512",
+        "--compile",
+        "--model",
+        "micro",
+    ]
+    read = from_arguments(PretrainConfig, "pretrain", "about", given)
+    settings = {"model": "micro", "minutes": 1.5, "batch_tokens": 512, "compile": True}
+    assert read == PretrainConfig(data=Path("d"), output=Path("o"), **settings)  # type: ignore[arg-type]
 
 
 def test_the_command_line_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
