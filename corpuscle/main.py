@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from corpuscle import talking, training
 from corpuscle.terminal import plain
 
 app = typer.Typer(
@@ -17,8 +18,7 @@ app = typer.Typer(
     help="From web crawls to a small model: make a corpus, look at it, train on it.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-train = typer.Typer(no_args_is_help=True, help="Train a model on a corpus's shards.")
-app.add_typer(train, name="train")
+app.add_typer(training.app, name="train")
 
 _beam_arguments: list[str] = []
 """What stood behind `--` on the command line, for Beam."""
@@ -100,18 +100,6 @@ def report(
     out().print(write_report(corpus, str(training) if training else None))
 
 
-@train.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def pretrain(context: typer.Context) -> None:
-    """Pre-train a model on a corpus. Stopped, it goes on from its last checkpoint."""
-    from trainer.pretrain import main as run_trainer
-
-    arguments = list(context.args)
-    if arguments and not arguments[0].startswith("-"):
-        arguments[:1] = ["--data", arguments[0]]
-    # The options are the trainer's own, so that a bare GPU image has the same ones.
-    raise typer.Exit(run_trainer(arguments))
-
-
 @app.command(epilog="Example: corpuscle sample model --prompt 'The first' --tokens 100")
 def sample(
     model: Annotated[Path, typer.Argument(help="A training's folder, or one of its checkpoints.")],
@@ -123,14 +111,18 @@ def sample(
     seed: Annotated[int, typer.Option(help="The same seed writes the same text.")] = 0,
 ) -> None:
     """Let a model write."""
-    from trainer.sampling import Sampling
     from trainer.sample import sample as write
+    from trainer.sampling import Sampling
 
     console = out()
     console.print(prompt, end="")
     for piece in write(model, prompt, tokens, Sampling(temperature, top_k, top_p, seed)):
         console.print(plain(piece), end="")
     console.print()
+
+
+app.command(epilog="Example: corpuscle chat assistant --tools calculator")(talking.chat)
+app.command(epilog="Example: corpuscle serve assistant --port 8000")(talking.serve)
 
 
 @app.command("sample-crawl", epilog="Example: corpuscle sample-crawl demo/crawl")
@@ -173,10 +165,14 @@ def _known_errors() -> tuple[type[Exception], ...]:
         "pipeline.assets": "AssetError",
         "pipeline.explain": "ExplainError",
         "pipeline.report": "ReportError",
+        "labeling.store.database": "StoreError",
     }
-    found = tuple(getattr(sys.modules[module], name) for module, name in names.items() if module in sys.modules)
-    # The trainer's errors are Python's own, and say which file or setting is wrong.
-    return (*found, FileNotFoundError, ValueError) if "trainer.sample" in sys.modules else found
+    found: tuple[type[Exception], ...] = tuple(
+        getattr(sys.modules[module], name) for module, name in names.items() if module in sys.modules
+    )
+    if "trainer.checkpoint" in sys.modules:
+        found += (FileNotFoundError, ValueError)  # the trainer's errors are Python's own, and say what is wrong
+    return found
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -8,6 +8,7 @@ What an assistant writes is trained on, its closing `<|end|>` and its calls too;
 the symbol that gives it the word. (A lost mask cost nanochat 0.04 of 0.36 ChatCORE.)
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,7 +56,7 @@ def check(messages: Sequence[Message]) -> None:
     """Raises ConversationError where turns don't follow each other as they must.
 
     A system message comes first or not at all; calls are an assistant's, have a name without spaces, and are answered
-    by as many tool messages right behind it.
+    by as many tool messages right behind it. No text has half a character (a surrogate that stands by itself).
     """
     if not messages:
         raise ConversationError("no messages; expected at least one")
@@ -71,6 +72,11 @@ def check(messages: Sequence[Message]) -> None:
         for call in message.calls:
             if not call.tool or any(character.isspace() for character in call.tool):
                 raise ConversationError(f'{here}: a call to "{call.tool}"; expected a name without spaces')
+        for text in (message.content, *(part for call in message.calls for part in (call.tool, call.input))):
+            try:
+                text.encode()
+            except UnicodeEncodeError:  # JSON can spell it, no tokenizer can
+                raise ConversationError(f"{here}: half a character (a surrogate by itself); no text has it") from None
         if message.role == "tool":
             if not asked:
                 raise ConversationError(f"{here}: a tool's result that no call asked for")
@@ -146,12 +152,15 @@ def role_symbol(role: str) -> str:
 
 
 def _call(text: str) -> Call:
-    name, *rest = text.split(maxsplit=1)[:2] or ["?"]
-    return Call(name, rest[0] if rest else "")
+    name, *rest = re.split(r"\s", text.lstrip(), maxsplit=1)
+    return Call(name or "?", rest[0] if rest else "")
 
 
 def to_json(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """Messages as the JSON that `records` reads: role, content, and an assistant's tool_calls in OpenAI's form."""
+    """Messages as the JSON that `records` reads: role, content, and an assistant's tool_calls in OpenAI's form.
+
+    An assistant's turn that is no example has `"train": false`.
+    """
     return [_as_dict(message) for message in messages]
 
 
@@ -162,4 +171,6 @@ def _as_dict(message: Message) -> dict[str, Any]:
             {"type": "function", "function": {"name": call.tool, "arguments": call.input}} for call in message.calls
         ]
         fields["tool_calls"] = calls
+    if message.role == "assistant" and not message.trained:
+        fields["train"] = False
     return fields

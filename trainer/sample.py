@@ -8,40 +8,30 @@ import codecs
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import sentencepiece
-
+from pipeline.tokenize.encode import Tokenizer
 from trainer.checkpoint import Checkpoint, load
 from trainer.engine import Engine, Request
+from trainer.model import Llama
 from trainer.sampling import DEFAULT, Sampling
 
 
 class Decoder:
     """Tokens -> text as they come: a character whose bytes are several tokens appears with the last of them."""
 
-    def __init__(self, pieces: sentencepiece.SentencePieceProcessor) -> None:
-        self.pieces = pieces
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
         self.utf8 = codecs.getincrementaldecoder("utf-8")("replace")
 
     def add(self, token: int) -> str:
-        return self.utf8.decode(piece_bytes(self.pieces, token))
+        return self.utf8.decode(self.tokenizer.decode_bytes([token]))
 
     def finish(self) -> str:
         """What a character cut short leaves: U+FFFD, or nothing."""
         return self.utf8.decode(b"", final=True)
 
 
-def piece_bytes(pieces: sentencepiece.SentencePieceProcessor, token: int) -> bytes:
-    """The bytes that a token stands for; none for control symbols, nor for an id beyond the vocabulary."""
-    if token >= len(pieces) or pieces.is_control(token) or pieces.is_unknown(token):
-        return b""
-    piece: str = pieces.id_to_piece(token)
-    if pieces.is_byte(token):
-        return bytes([int(piece[1:-1], 16)])  # "<0x0A>"
-    return piece.replace("▁", " ").encode()
-
-
 def sample(
-    checkpoint: Path | Checkpoint,
+    checkpoint: Path | Checkpoint[Llama],
     prompt: str = "",
     max_tokens: int = 200,
     sampling: Sampling = DEFAULT,
@@ -56,7 +46,7 @@ def sample(
 
 
 def sample_batch(
-    checkpoint: Path | Checkpoint,
+    checkpoint: Path | Checkpoint[Llama],
     prompts: Sequence[str],
     max_tokens: int = 200,
     sampling: Sampling = DEFAULT,
@@ -70,17 +60,16 @@ def sample_batch(
 
 
 def _stream(
-    checkpoint: Path | Checkpoint, prompts: Sequence[str], max_tokens: int, sampling: Sampling, device: str
+    checkpoint: Path | Checkpoint[Llama], prompts: Sequence[str], max_tokens: int, sampling: Sampling, device: str
 ) -> Iterator[tuple[int, str]]:
     """(row, new text) as it is written. What is wrong with checkpoint or prompts is raised at once, not on reading."""
     loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load(checkpoint, device=device)
-    pieces = sentencepiece.SentencePieceProcessor(model_file=str(loaded.vocabulary))
-    bos = loaded.about.bos_id
-    rows = [[bos, *pieces.encode(prompt)] for prompt in prompts]
+    tokenizer = Tokenizer(loaded.vocabulary.read_bytes())
+    rows = [[tokenizer.bos_id, *tokenizer.encode(prompt)] for prompt in prompts]
     engine = Engine(loaded.model, len(rows))
     for stream, row in enumerate(rows):
-        engine.add(Request(row, max_tokens, sampling, frozenset({bos, pieces.eos_id()}), stream))
-    return _texts(engine, [Decoder(pieces) for _ in rows])
+        engine.add(Request(row, max_tokens, sampling, frozenset({tokenizer.bos_id, tokenizer.eos_id}), stream))
+    return _texts(engine, [Decoder(tokenizer) for _ in rows])
 
 
 def _texts(engine: Engine, decoders: list[Decoder]) -> Iterator[tuple[int, str]]:

@@ -1,0 +1,115 @@
+"""`corpuscle chat` and `corpuscle serve`: talking with a model, and being told what is wrong with it."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from corpuscle.terminal import plain
+
+Model = Annotated[Path, typer.Argument(help="A training's folder, or one of its checkpoints.")]
+Tools = Annotated[
+    str, typer.Option(help="Tools that the model may call: calculator, python, search, plot; separated by commas.")
+]
+Corpus = Annotated[Path | None, typer.Option(help="The corpus that the search tool looks in.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda.")]
+
+
+def chat(
+    model: Model,
+    tools: Tools = "",
+    corpus: Corpus = None,
+    system: Annotated[str, typer.Option(help="A system message to begin with.")] = "",
+    tokens: Annotated[int, typer.Option(min=1, help="The most tokens of an answer.")] = 512,
+    temperature: Annotated[float, typer.Option(min=0, help="0 takes the likeliest token each time.")] = 0.7,
+    top_p: Annotated[float, typer.Option(help="Only the likeliest tokens that together reach this chance.")] = 0.95,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same answers to the same messages.")] = 0,
+    device: Device = "auto",
+) -> None:
+    """Talk with a model in the terminal. /help shows what can be done, /report reports an answer as a problem.
+
+    Reports go to the database that CORPUSCLE_STORE names (sqlite:///corpuscle.db where it names none).
+    """
+    from trainer.chat import Chat, converse
+    from trainer.device import pick_device
+    from trainer.sampling import Sampling
+
+    toolbox = None
+    if names := _names(tools):
+        from trainer.tools.toolbox import make_toolbox
+
+        toolbox = make_toolbox(names, corpus)
+    talk = Chat(model, Sampling(temperature, 0, top_p, seed), tokens, str(pick_device(device)), toolbox)
+    if system:
+        talk.set_system(system)
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+
+    def report(messages: Sequence[object], category: str, description: str, wished: str, consent: bool) -> str:
+        from labeling.store.database import Database
+        from labeling.store.reports import Report, add_report, mask_report
+        from trainer.conversation import to_json
+
+        with Database(os.environ.get("CORPUSCLE_STORE", "sqlite:///corpuscle.db")) as database:
+            said = Report(
+                checkpoint_id=talk.about.id,
+                messages=to_json(messages),  # type: ignore[arg-type]
+                category=category,  # type: ignore[arg-type]
+                description=description,
+                wished_answer=wished or None,
+                consent=consent,
+                source="terminal",
+                sampling={"temperature": temperature, "top_p": top_p, "seed": seed, "max_tokens": tokens},
+            )
+            add_report(database, mask_report(said))
+        return said.id
+
+    converse(talk, input, lambda text: console.print(plain(text), end=""), report)
+
+
+def serve(
+    model: Model,
+    against: Annotated[
+        Path | None, typer.Option(help="A second model: the page then has an arena, in which people compare blindly.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="127.0.0.1 can be reached from this machine alone.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    tools: Tools = "",
+    corpus: Corpus = None,
+    tokens: Annotated[int, typer.Option(min=1, help="The most tokens of an answer.")] = 512,
+    rows: Annotated[int, typer.Option(min=1, help="How many answers are written at a time.")] = 32,
+    waiting: Annotated[int, typer.Option(min=0, help="How many more may wait; others are told to come back.")] = 256,
+    most_bytes: Annotated[int, typer.Option(min=1024, help="The largest request.")] = 1 << 20,
+    allow_host: Annotated[list[str] | None, typer.Option(help="A further name that the server answers to.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Serve a model: a page to chat in, OpenAI's API under /v1, /health and /metrics.
+
+    CORPUSCLE_API_KEYS: keys, separated by commas, that clients must send; needed for any other host than loopback.
+    CORPUSCLE_STORE: the database of reports and comparisons (sqlite:///corpuscle.db; postgresql+psycopg://...).
+    """
+    from trainer.device import pick_device
+    from trainer.serve.command import Options
+    from trainer.serve.command import serve as run
+
+    options = Options(
+        model=model,
+        against=against,
+        host=host,
+        port=port,
+        tools=_names(tools),
+        corpus=corpus,
+        allow_hosts=allow_host or (),
+        device=str(pick_device(device)),
+        rows=rows,
+        waiting=waiting,
+        max_tokens=tokens,
+        most_bytes=most_bytes,
+    )
+    run(options, Console(markup=False, highlight=False, soft_wrap=True))
+
+
+def _names(tools: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in tools.split(",") if name.strip())
