@@ -29,13 +29,13 @@ demo: install
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy pipeline trainer corpuscle benchmarks
+	$(BIN)/mypy pipeline labeling trainer corpuscle benchmarks
 	$(BIN)/pytest -q -m "not slow"
 
 test: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy pipeline trainer corpuscle benchmarks
+	$(BIN)/mypy pipeline labeling trainer corpuscle benchmarks
 	$(BIN)/pytest -q
 
 clean:

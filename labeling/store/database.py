@@ -133,11 +133,13 @@ class Database:
         self._writing = threading.Lock()
         self._writers = self.engine.execution_options(store_writes=True)
         self.dialect = self.engine.dialect.name
+        self._readers = self.engine
         if self.dialect == "sqlite":
             event.listen(self.engine, "connect", self._prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
         else:
             event.listen(self.engine, "connect", self._prepare_postgresql)
+            self._readers = self.engine.execution_options(isolation_level="REPEATABLE READ")
         try:
             self._migrate()
         except BaseException:
@@ -147,7 +149,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A transaction that sees one state of the store, and waits for no writer."""
-        with self._explained(), Session(self.engine) as session, session.begin():
+        with self._explained(), Session(self._readers) as session, session.begin():
             yield session
 
     @contextmanager

@@ -20,7 +20,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import make_url
 
 from labeling.store.database import Base, Database, StoreBusyError, StoreError
-from labeling.store.reports import Report, add_report, reports
+from labeling.store.reports import Report, add_report, read_reports, reports
 
 SECRET = "hunter2"
 
@@ -368,6 +368,14 @@ def test_an_error_in_the_block_takes_everything_back(database: Database) -> None
         raise ZeroDivisionError
     with database.read() as session:
         assert session.scalar(sql.text("SELECT version_num FROM alembic_version")) == "0001"
+
+
+def test_a_reader_sees_one_state_however_long_it_reads(database: Database) -> None:
+    with database.read() as session:
+        assert list(read_reports(session)) == []
+        add_report(database, report())
+        assert list(read_reports(session)) == []
+    assert len(reports(database)) == 1
 
 
 # kill -9
