@@ -21,6 +21,7 @@ COLLECTED = "2016-01-01T00:00:00Z"
 
 def write_sample(folder: Path) -> list[Path]:
     """Fetch the package and write its pages as WARC files; returns their paths. Files that are there are kept."""
+    folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"sample-{number:05d}.warc.gz" for number in range(-(-954 // PAGES_A_FILE))]
     if all(path.exists() for path in paths):
         return paths

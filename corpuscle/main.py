@@ -1,7 +1,10 @@
 """The command line, thin: parses, calls, prints. Each command imports what it needs when it runs."""
 
 import logging
+import os
+import re
 import sys
+from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +12,7 @@ import typer
 from rich.console import Console
 
 from corpuscle import talking, training
-from corpuscle.terminal import plain
+from corpuscle.terminal import Unbroken, plain
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,19 +29,40 @@ _beam_arguments: list[str] = []
 
 def out() -> Console:
     """Where results go. No markup: what is printed may come from a page."""
-    return Console(markup=False, highlight=False, soft_wrap=True)
+    return Unbroken(markup=False, highlight=False, soft_wrap=True)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out().print(f"corpuscle {version_of('corpuscle')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command(epilog="Example: corpuscle run recipes/fineweb.yaml --input 'crawl/*.warc.gz' --output corpus")
 def run(
     recipe: Annotated[str, typer.Argument(help="The recipe: a YAML file, such as recipes/fineweb.yaml.")],
-    input: Annotated[list[str], typer.Option("--input", "-i", help="WARC files, or quoted patterns; may be repeated.")],
     output: Annotated[str, typer.Option("--output", "-o", help="The corpus's folder: local, gs://, s3://, hdfs://.")],
-    more: Annotated[
+    files: Annotated[
         list[str] | None,
-        typer.Argument(help="More input files (a pattern that the shell expanded).", metavar="[FILE]..."),
+        typer.Argument(help="Input files (a pattern that the shell expanded, say).", metavar="FILE"),
+    ] = None,
+    input: Annotated[
+        list[str] | None,
+        typer.Option("--input", "-i", help="WARC files, or quoted patterns; may be repeated."),
     ] = None,
     report: Annotated[bool, typer.Option(help="Write report.html into the folder at the end.")] = True,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Put this corpus in the place of one that was made of other archives.")
+    ] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Show Beam's own messages and whole error traces.")
     ] = False,
@@ -58,18 +82,32 @@ def run(
 
     quiet(verbose)
     display = watch_verbosely if verbose else watch
+    console, patterns = out(), [*(input or []), *(files or [])]
+    if not patterns:
+        raise typer.BadParameter("no input: name WARC files, or give --input 'crawl/*.warc.gz'.")
     try:
-        outcome = run_recipe(load_recipe(recipe), [*input, *(more or [])], output, _beam_arguments, watch=display)
+        outcome = run_recipe(
+            load_recipe(recipe),
+            patterns,
+            output,
+            _beam_arguments,
+            watch=display,
+            replace=replace,
+            say=lambda line: console.print(plain(line)),
+        )
     except KeyboardInterrupt:
         Console(stderr=True).print("stopped; the same command goes on from here")
         raise typer.Exit(130) from None
     if outcome.was_done:
-        out().print(f"{output} is up to date: neither the recipe nor the input has changed. Nothing to do.")
+        console.print(f"{output} is up to date: neither the recipe nor the input has changed. Nothing to do.")
+    written = ""
     if report and not FileSystems.exists(f"{output}/report.html"):
         from pipeline.report import write_report
 
-        write_report(output)
+        written = write_report(output)
     print_summary(outcome.manifest, output)
+    if written:
+        console.print(f"What went where and why: {written}")
     if not outcome.manifest["counts"]["kept"]:
         raise typer.Exit(3)
 
@@ -94,10 +132,12 @@ def report(
     training: Annotated[Path | None, typer.Option(help="A training's folder, whose loss curve is to be drawn.")] = None,
 ) -> None:
     """Write report.html: one self-contained page with the funnel, the reasons, the measures and the loss curve."""
-    from pipeline.report import write_report
+    from pipeline.report import trained_elsewhere, write_report
 
     quiet()
     out().print(write_report(corpus, str(training) if training else None))
+    if training and (foreign := trained_elsewhere(corpus, str(training))):
+        Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print(f"note: {foreign}")
 
 
 @app.command(epilog="Example: corpuscle sample model --prompt 'The first' --tokens 100")
@@ -115,12 +155,18 @@ def sample(
     from trainer.sampling import Sampling
 
     console = out()
-    console.print(prompt, end="")
-    for piece in write(model, prompt, tokens, Sampling(temperature, top_k, top_p, seed)):
+    try:
+        prompt.encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter("--prompt is not text in UTF-8; check the terminal's encoding.") from None
+    pieces = write(model, prompt, tokens, Sampling(temperature, top_k, top_p, seed))
+    console.print(plain(prompt), end="")
+    for piece in pieces:
         console.print(plain(piece), end="")
     console.print()
 
 
+training.add_commands(app, training.BESIDE)
 app.command(epilog="Example: corpuscle chat assistant --tools calculator")(talking.chat)
 app.command(epilog="Example: corpuscle serve assistant --port 8000")(talking.serve)
 
@@ -161,6 +207,9 @@ def _known_errors() -> tuple[type[Exception], ...]:
     names = {
         "pipeline.recipe": "RecipeError",
         "pipeline.run": "InputError",
+        "pipeline.runner": "OptionError",
+        "pipeline.lock": "LockedError",
+        "pipeline.replace": "ReplaceError",
         "pipeline.step": "StepError",
         "pipeline.assets": "AssetError",
         "pipeline.explain": "ExplainError",
@@ -175,6 +224,16 @@ def _known_errors() -> tuple[type[Exception], ...]:
     return found
 
 
+def told(error: Exception) -> str | None:
+    """An error as a person should read it; None where it is a fault of the program, which its trace tells best."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        # The file system's own errors: no permission, a file where a folder was expected, a full disk.
+        what = "that is a file; expected a folder" if isinstance(error, FileExistsError) else error.strerror
+        name = re.sub(r"\.[0-9a-f]{32}\.tmp$", "", os.fsdecode(error.filename))  # as pipeline.artifact.atomic has it
+        return f"{name}: {what}"
+    return str(error) if isinstance(error, _known_errors()) else None
+
+
 def main(arguments: list[str] | None = None) -> Any:
     """The entry point. Exit status: 0 done, 1 an error that was explained, 2 a usage error, 3 nothing was kept."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -185,9 +244,10 @@ def main(arguments: list[str] | None = None) -> Any:
     try:
         app(arguments)
     except Exception as error:
-        if "--verbose" in arguments or not isinstance(error, _known_errors()):
+        message = told(error)
+        if "--verbose" in arguments or message is None:
             raise
-        Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print(f"error: {plain(str(error))}")
+        Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print(f"error: {plain(message)}")
         sys.exit(1)
 
 

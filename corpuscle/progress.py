@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from corpuscle.terminal import Unbroken
 from pipeline.artifact import is_local, read_json
 
 STEPS = {
@@ -19,9 +20,12 @@ STEPS = {
     "extract": "extract texts",
     "filter": "measure and filter",
     "dedup": "remove copies",
+    "vocabulary": "make vocabulary",
     "encode": "encode tokens",
     "tokenize": "write shards",
 }
+VOCABULARY = ("tokenizer.model", "vocabulary")
+"""The part that a trained or a given vocabulary is, beside the samples that it is trained on."""
 EVERY = 0.5
 """Seconds between two looks."""
 
@@ -44,6 +48,10 @@ class _Watcher:
                     self.seen[path] = (changed, read_json(str(path)) or {})
                 found.append(self.seen[path][1])
         return found
+
+    def made_anew(self, step: str) -> bool:
+        """Whether this run wrote a document file of a step, or found all of them from before."""
+        return any(path.stat().st_mtime >= self.since for path in (self.folder / step / "documents").glob("*.parquet"))
 
     def count(self, step: str, name: str) -> int:
         return sum(part.get("counts", {}).get(name, 0) for part in self.parts(step))
@@ -68,14 +76,14 @@ def quiet_workers() -> Iterator[TextIO]:
 @contextlib.contextmanager
 def watch(folder: str, archives: Sequence[Any]) -> Iterator[None]:
     """Show a bar for each step while the job runs; nothing for remote folders, which have their runner's page."""
-    with quiet_workers() as terminal, _bars(folder, archives, Console(file=terminal)):
+    with quiet_workers() as terminal, _bars(folder, archives, Unbroken(file=terminal)):
         yield
 
 
 @contextlib.contextmanager
 def watch_verbosely(folder: str, archives: Sequence[Any]) -> Iterator[None]:
     """The same beside Beam's own messages."""
-    with _bars(folder, archives, Console(stderr=True)):
+    with _bars(folder, archives, Unbroken(stderr=True)):
         yield
 
 
@@ -92,26 +100,35 @@ def _bars(folder: str, archives: Sequence[Any], console: Console) -> Iterator[No
         TextColumn("{task.fields[unit]}"),
     )
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=False) as progress:
-        units = {"index": "archives", "tokenize": "shards"}
+        units = {"index": "archives", "vocabulary": "made", "tokenize": "shards"}
         tasks = {
             step: progress.add_task(label, total=None, unit=units.get(step, "documents"), start=False)
             for step, label in STEPS.items()
         }
-        progress.update(tasks["index"], total=len(archives))
+        progress.update(tasks["index"], total=len(archives), description="start the workers")
         progress.start_task(tasks["index"])
         watcher, stop = _Watcher(folder), threading.Event()
 
         def look() -> None:
             indexed = watcher.parts("index")
-            progress.update(tasks["index"], completed=len(indexed))
+            described = STEPS["index"] if indexed else "start the workers"
+            progress.update(tasks["index"], completed=len(indexed), description=described)
             total = watcher.count("index", "kept") if len(indexed) >= len(archives) else None
             for step in ("extract", "filter", "dedup", "encode"):
                 done = watcher.count(step, "read")
                 if done and not progress.tasks[tasks[step]].started:
                     progress.start_task(tasks[step])
                 progress.update(tasks[step], completed=done, total=total)
+                if step == "filter" and done:
+                    label = STEPS[step] if watcher.made_anew("measure") else "filter, as measured"
+                    progress.update(tasks[step], description=label)
                 # What a step leaves is what the next one has to do, once the step is through.
                 total = watcher.count(step, "kept") if total is not None and done >= total else None
+            dedup = progress.tasks[tasks["dedup"]]
+            if dedup.finished and not progress.tasks[tasks["vocabulary"]].started:
+                progress.start_task(tasks["vocabulary"])
+            made = any(part.get("name") in VOCABULARY for part in watcher.parts("vocabulary"))
+            progress.update(tasks["vocabulary"], completed=int(made), total=1)
             shards = len(watcher.parts("tokenize"))
             if shards and not progress.tasks[tasks["tokenize"]].started:
                 progress.start_task(tasks["tokenize"])

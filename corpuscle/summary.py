@@ -6,15 +6,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from corpuscle.terminal import plain
+from corpuscle.terminal import Unbroken, plain
+from pipeline.document import unpack_address
 from pipeline.explain import Story
+from pipeline.manifest import read_manifest
+from pipeline.report.removals import read_quarantine
+from pipeline.report.tables import Corpus
 
 REASONS_SHOWN = 4
+UNREADABLE_SHOWN = 5
 
 
 def print_summary(manifest: dict[str, Any], folder: str) -> None:
     """The steps with their counts and commonest reasons, and the shards."""
-    console = Console()
+    console = Unbroken(markup=False, highlight=False, soft_wrap=True)
     table = Table(title=Text(f"{manifest['run']['recipe']}: {folder}"), title_justify="left")
     for name in ("step", "read", "kept", "removed", "quarantined", "commonest reasons"):
         table.add_column(name, justify="left" if name in ("step", "commonest reasons") else "right")
@@ -23,11 +28,12 @@ def print_summary(manifest: dict[str, Any], folder: str) -> None:
             continue
         counts = entry["counts"]
         reasons = sorted(entry["reasons"].items(), key=lambda item: (-item[1], item[0]))
-        shown = ", ".join(f"{reason} {count:,}" for reason, count in reasons[:REASONS_SHOWN])
-        more = f", {len(reasons) - REASONS_SHOWN} more" if len(reasons) > REASONS_SHOWN else ""
+        # A line a reason: a table of 80 columns breaks a longer line in the middle of a phrase.
+        shown = "\n".join(f"{reason} {count:,}" for reason, count in reasons[:REASONS_SHOWN])
+        more = f"\n{len(reasons) - REASONS_SHOWN} more reasons" if len(reasons) > REASONS_SHOWN else ""
         numbers = (f"{counts.get(name, 0):,}" for name in ("read", "kept", "removed", "quarantined"))
         table.add_row(step, *numbers, Text(shown + more))
-    console.print(table)
+    console.print(table, soft_wrap=False)
     totals = manifest["counts"]
     shards = manifest["shards"]
     console.print(
@@ -35,12 +41,34 @@ def print_summary(manifest: dict[str, Any], folder: str) -> None:
         f"+ {totals['held']:,} held + {totals['quarantined']:,} quarantined "
         f"({totals['ignored']:,} of other kinds ignored)"
     )
-    console.print(f"{totals['tokens']:,} tokens in {len(shards)} shards under {folder}/tokenize", markup=False)
+    console.print(f"{totals['tokens']:,} tokens in {len(shards)} shards under {folder}/tokenize")
+    _print_unread(console, manifest, folder)
     if not totals["kept"]:
         console.print(
             "No document was kept, so there is nothing to train on: the reasons above say where they went.",
             style="bold",
         )
+
+
+def _print_unread(console: Console, manifest: dict[str, Any], folder: str) -> None:
+    """What could not be read, and archives that gave nothing: each with its file and the reason."""
+    if totals := manifest["counts"]["quarantined"]:
+        found = read_quarantine(Corpus(folder))
+        console.print(f"{totals:,} could not be read:", style="bold")
+        first = sorted(found.first, key=lambda unreadable: (unreadable.warc_file, unreadable.offset))
+        for unreadable in first[:UNREADABLE_SHOWN]:
+            where = f"{unreadable.warc_file}, byte {unreadable.offset:,}"
+            console.print(plain(f"  {where}: {unreadable.reason}: {unreadable.error}"))
+        if totals > UNREADABLE_SHOWN:
+            steps = (step for step, entry in manifest["steps"].items() if entry["counts"].get("quarantined"))
+            places = " and ".join(f"{folder}/{step}/quarantine" for step in steps)
+            console.print(f"  {totals - UNREADABLE_SHOWN:,} more: {places}")
+    inputs = (read_manifest(folder, "index") or {}).get("inputs", [])
+    barren = [archive for archive in inputs if not archive["records"]]
+    for archive in barren[:UNREADABLE_SHOWN]:
+        console.print(plain(f"{archive['warc_file']}: no page in it ({archive['bytes']:,} bytes)"))
+    if len(barren) > UNREADABLE_SHOWN:
+        console.print(f"{len(barren) - UNREADABLE_SHOWN:,} more archives without a page")
 
 
 def print_story(story: Story) -> None:
@@ -57,7 +85,10 @@ def print_story(story: Story) -> None:
         )
         say(f"around it  {token.around!r}")
     for name, value in story.lineage.items():
-        if value is not None:
+        if name == "address" and value is not None:
+            place = unpack_address(value)
+            say(f"{name:<16} {value} (of this run: record {place.row} of archive {place.file}, both counted from 0)")
+        elif value is not None:
             say(f"{name:<16} {value.hex() if isinstance(value, bytes) else value}")
     if story.record:
         say(f"{'record':<16} {story.record}")
@@ -65,9 +96,12 @@ def print_story(story: Story) -> None:
         because = f": {station.reason}" if station.reason else ""
         twin = f"; kept instead: {station.twin}, similarity {station.similarity:.3f}" if station.twin else ""
         say(f"{station.step:<16} {station.outcome}{because}{twin}")
+        if station.because:
+            say(f"    {station.because}")
         for name, value in station.measures.items():
-            if name.startswith(("language",)) or station.outcome == "removed":
-                say(f"    {name} = {value:.4g}" if isinstance(value, float) else f"    {name} = {value}")
+            if station.step == "extract" or station.outcome == "removed":
+                mark = " <--" if name == station.decisive else ""
+                say(f"    {name} = {f'{value:.4g}' if isinstance(value, float) else value}{mark}")
     if story.tokens:
         say(f"{'tokens':<16} {story.tokens}")
     console.print()

@@ -1,6 +1,6 @@
 """`corpuscle train ...`: one command a stage. Options and messages are the trainer's own, as on a bare GPU image."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 
 import typer
@@ -31,6 +31,17 @@ def _command(module: str) -> Callable[[typer.Context], None]:
     return command
 
 
-for name, (module, text) in STAGES.items():
+BESIDE = {
+    "evaluate": ("trainer.evaluate", "How often a model answers right, with one try and with several."),
+    "redteam": ("trainer.redteam.command", "Attack a model: jailbreaks, injections, triggers; the rate a family."),
+}
+"""Commands of the trainer's that train nothing."""
+
+
+def add_commands(target: typer.Typer, commands: Mapping[str, tuple[str, str]]) -> None:
     passed_on = {"allow_extra_args": True, "ignore_unknown_options": True}
-    app.command(name, help=text, add_help_option=False, context_settings=passed_on)(_command(module))
+    for name, (module, text) in commands.items():
+        target.command(name, help=text, add_help_option=False, context_settings=passed_on)(_command(module))
+
+
+add_commands(app, STAGES)

@@ -37,6 +37,20 @@ def is_local(path: str) -> bool:
     return "://" not in path
 
 
+def no_file_system(path: str) -> str:
+    """Why a remote path can't be used here: Beam's extra for its scheme is not installed, say. "" if it can."""
+    if is_local(path):
+        return ""
+    scheme = path.partition("://")[0]
+    try:
+        FileSystems.get_filesystem(path)
+    except ValueError:
+        extra = {"gs": "gcp", "s3": "aws", "hdfs": "hadoop", "azfs": "azure"}.get(scheme)
+        remedy = f"install it: pip install 'apache-beam[{extra}]'" if extra else "expected a local path, gs:// or s3://"
+        return f"no file system for {scheme}:// is installed here; {remedy}."
+    return ""
+
+
 def open_input(path: str) -> BinaryIO:
     """A file's bytes as they are stored: no decompression, local or remote."""
     file: BinaryIO = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)

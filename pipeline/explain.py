@@ -15,6 +15,8 @@ from pipeline.crawl.http import payload_of
 from pipeline.crawl.warc import Record, read_warc
 from pipeline.document import LINEAGE, unpack_address
 from pipeline.manifest import read_manifest
+from pipeline.report.removals import bounds, meaning
+from pipeline.report.tables import Corpus
 from pipeline.tokenize.encode import Tokenizer
 from pipeline.tokenize.reader import ShardSet
 
@@ -23,6 +25,10 @@ JOURNEY = (
     ("filter", ("documents", "removed")),
     ("dedup", ("documents", "removed")),
 )
+
+
+NEAR = 3
+"""URLs that are offered where one was not found."""
 
 
 class ExplainError(Exception):
@@ -39,6 +45,10 @@ class Station:
     twin: str | None = None
     similarity: float | None = None
     measures: dict[str, Any] = field(default_factory=dict)
+    because: str = ""
+    """What was found and what was wanted."""
+    decisive: str = ""
+    """The name of the measure that decided."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,14 @@ def explain(folder: str, target: str) -> list[Story]:
         raise ExplainError(f"{folder}: explain reads corpora on this machine; copy the folder here first.")
     if read_manifest(folder) is None:
         raise ExplainError(f"{folder}: no corpus here (no manifest.json). Name the --output folder of a finished run.")
-    shard = re.fullmatch(r"((?:train|validation)-\d{5})(?:\.arrow)?:(\d+)", target)
+    shard = re.fullmatch(r"(?:tokenize/)?((?:train|validation)-\d+)(?:\.arrow)?:?(.*)", target)
+    if shard and not shard[2].isdecimal():
+        raise ExplainError(
+            f"{folder}: {target!r} names a shard, but no token of it; expected a number from 0 behind the colon, "
+            f"such as {shard[1]}:0."
+        )
+    if not read_manifest(folder)["counts"]["kept"] and shard:  # type: ignore[index]
+        raise ExplainError(f"{folder}: this corpus kept no document, so it has no shards; give a URL instead.")
     if shard:
         token, document = _token(folder, shard[1], int(shard[2]))
         return [_story(folder, row, token) for row in _find(folder, "id", document)]
@@ -83,9 +100,11 @@ def explain(folder: str, target: str) -> list[Story]:
         rows = list(_find(folder, "url", target)) or list(_find(folder, "canonical_url", target))
     rows = rows or list(_quarantined(folder, target))
     if not rows:
+        near = list(_near(folder, target))
+        meant = f" Near it: {', '.join(near)}." if near else ""
         raise ExplainError(
             f"{folder}: {target!r} is neither a shard and token (train-00000:0), nor the id or the URL of a record "
-            "that this corpus read."
+            f"that this corpus read.{meant}"
         )
     return [_story(folder, row, None) for row in rows]
 
@@ -120,6 +139,24 @@ def _rows(folder: str, step: str, kind: str, column: str, value: object) -> Iter
                 yield from (row for row in _group(path, number) if row[column] == value)
 
 
+def _near(folder: str, target: str) -> Iterator[str]:
+    """A few URLs that differ from the target in what one easily mistypes: https, www., capitals, the last slash."""
+
+    def bare(url: str) -> str:
+        return url.lower().partition("://")[2].removeprefix("www.").rstrip("/")
+
+    wanted, found = bare(target if "://" in target else f"http://{target}"), 0
+    for kind in ("documents", "removed") if wanted else ():
+        for file in (read_manifest(folder, "extract") or {"files": ()})["files"]:
+            if not file["name"].startswith(kind + "/"):
+                continue
+            for batch in read_batches(f"{folder}/extract/{file['name']}", ["url"]):
+                for url in batch.column(0).to_pylist():
+                    if bare(url) == wanted and found < NEAR:
+                        found += 1
+                        yield url
+
+
 def _group(path: str, number: int) -> list[dict[str, Any]]:
     for index, batch in enumerate(read_batches(path)):
         if index == number:
@@ -151,11 +188,16 @@ def _story(folder: str, row: dict[str, Any], token: Token | None) -> Story:
 
 
 def _station(folder: str, step: str, kind: str, row: dict[str, Any]) -> Station:
-    plain = (int, float, str, bool)
-    columns = {key: value for key, value in row.items() if "." in key and isinstance(value, plain)}
-    measures = {name: row[name] for name in ("language", "language_score") if row.get(name) is not None} | columns
+    measured = [name for name in row if "." in name]
+    names = {"extract": ["language", "language_score"], "filter": measured}.get(step, [])
+    measures = {name: row[name] for name in names if isinstance(row.get(name), int | float | str)}
     if kind == "documents":
         return Station(step, "kept", measures=measures)
+    because, decisive = meaning(Corpus(folder), step, row["reason"]), ""
+    if step == "extract" and row["reason"] in ("language", "language_score"):
+        decisive = row["reason"]
+    if step == "filter":
+        decisive, because = _decisive(folder, row) or ("", because)
     twin = None
     if row["kept_address"] is not None:
         found = [
@@ -165,7 +207,20 @@ def _station(folder: str, step: str, kind: str, row: dict[str, Any]) -> Station:
         ]
         address = unpack_address(row["kept_address"])
         twin = f"{found[0]['url']} ({found[0]['id'].hex()})" if found else f"file {address.file}, row {address.row}"
-    return Station(step, "removed", row["reason"], twin, row["similarity"], measures)
+    return Station(step, "removed", row["reason"], twin, row["similarity"], measures, because, decisive)
+
+
+def _decisive(folder: str, row: dict[str, Any]) -> tuple[str, str] | None:
+    """The measure that a document was removed for: its name, and its value beside what the rule wants."""
+    for block, rule in Corpus(folder).rules:
+        name = f"{block}.{rule.column}"
+        value = row[name]
+        if value is None:
+            return name, f"{name} could not be measured"
+        if not rule.passes(pa.array([value]))[0].as_py():
+            shown = f"{value:.6g}" if isinstance(value, float) else value
+            return name, f"{name} is {shown}, wanted {bounds(rule)}"
+    return None
 
 
 def _where(folder: str, document: bytes) -> str | None:
@@ -177,7 +232,8 @@ def _where(folder: str, document: bytes) -> str | None:
             continue
         found = shards.find(document)
         if found is not None:
-            return f"{found.shard}:{found.start}-{found.stop - 1}"
+            number = found.stop - found.start
+            return f"{found.shard}:{found.start} to {found.shard}:{found.stop - 1} ({number:,}, both included)"
     return None
 
 
@@ -200,5 +256,6 @@ def check_record(folder: str, row: dict[str, Any]) -> str:
                 if event.offset > row["warc_offset"]:
                     break
     except OSError as error:
-        return f"{path} can't be read now: {error.strerror or error}"
+        why = "it is not there" if isinstance(error, FileNotFoundError) else error.strerror or error
+        return f"can't be read now: {why}. Looked for {path}, where it was when the corpus was made"
     return f"not found in {path} at offset {row['warc_offset']}: the archive has changed since"

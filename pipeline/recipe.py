@@ -1,12 +1,23 @@
 """The recipe: a corpus as a typed YAML file. Unknown keys and bad values are errors that name the line."""
 
+import difflib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from pipeline.crawl.codes import CODES
 from pipeline.filter.blocks import BLOCKS
 from pipeline.stage import Block
 
@@ -19,6 +30,20 @@ class RecipeError(Exception):
 
 class _Keys(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _known_code(code: Any) -> Any:
+    if isinstance(code, bool):
+        word = "yes" if code else "no"
+        raise ValueError(f'crawl.languages has {_as_yaml(code)}: YAML reads {word} so; write "{word}", quoted.')
+    if not isinstance(code, str) or code not in CODES:
+        near = difflib.get_close_matches(str(code).lower(), sorted(CODES), n=3)
+        meant = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise ValueError(
+            f"crawl.languages has {code!r}, which is none of the {len(CODES)} languages that are told apart; expected "
+            f"codes such as en, de or zh.{meant}"
+        )
+    return code
 
 
 class Screen(_Keys):
@@ -35,7 +60,7 @@ class Crawl(_Keys):
     """From archives to texts."""
 
     extractor: Literal["trafilatura", "resiliparse"] = "trafilatura"
-    languages: tuple[Annotated[str, Field(pattern="^[a-z]{2,3}$")], ...] | None = None
+    languages: tuple[Annotated[str, BeforeValidator(_known_code)], ...] | None = None
     min_language_score: Share = 0.65
     max_record_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 8 << 20
     screen: Screen = Screen()
@@ -100,12 +125,30 @@ def load_recipe(path: str | Path) -> Recipe:
     """Read and check a recipe. Raises RecipeError, whose message has a line for each fault."""
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        near = ", ".join(sorted(str(found) for found in Path(path).parent.glob("*.yaml"))) or "none"
-        raise RecipeError(f"{path}: no such recipe. Recipes beside it: {near}.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: {error}") from None
-    return parse_recipe(text, str(path))
+    except (FileNotFoundError, NotADirectoryError):
+        meant = Path("recipes", f"{Path(path).stem}.yaml")
+        if meant.exists():
+            raise RecipeError(f"{path}: no such recipe. Did you mean {meant}?") from None
+        raise RecipeError(f"{path}: no such recipe. Recipes beside it: {_recipes(Path(path).parent)}.") from None
+    except IsADirectoryError:
+        raise RecipeError(f"{path} is a folder; a recipe is a YAML file. In it: {_recipes(Path(path))}.") from None
+    except UnicodeDecodeError:
+        raise RecipeError(f"{path} is not text in UTF-8; a recipe is a YAML file.") from None
+    except OSError as error:
+        raise RecipeError(f"{path} can't be read: {error.strerror or error}.") from None
+    recipe = parse_recipe(text, str(path))
+    vocabulary = recipe.tokenize.vocabulary
+    if vocabulary is not None and "://" not in vocabulary and not Path(vocabulary).is_file():
+        line = _line(dict(_lines(yaml.compose(text, Loader=yaml.SafeLoader), ())), ("tokenize", "vocabulary"))
+        raise RecipeError(
+            f"{path}:{line}: tokenize.vocabulary is {vocabulary}, but there is no such file (looked for "
+            f"{Path(vocabulary).absolute()}). Name a SentencePiece model, or leave the key out to train one."
+        )
+    return recipe
+
+
+def _recipes(folder: Path) -> str:
+    return ", ".join(sorted(str(found) for found in folder.glob("*.yaml"))) or "none"
 
 
 def parse_recipe(text: str, source: str) -> Recipe:
@@ -116,7 +159,8 @@ def parse_recipe(text: str, source: str) -> Recipe:
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise RecipeError(f"{source}{line}: not YAML: {getattr(error, 'problem', error)}") from None
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+        raise RecipeError(f"{source}{line}: not YAML: {problem}") from None
     if not isinstance(values, dict):
         raise RecipeError(f"{source}:1: a recipe is a mapping of keys such as name, crawl, filter, dedup, tokenize.")
     lines = dict(_lines(root, ()))
@@ -193,9 +237,40 @@ def _describe(
         elif fault["type"] in ("value_error", "assertion_error"):
             faults.append(f"{where}: {str(fault['ctx']['error']) if 'ctx' in fault else fault['msg']}")
         else:
-            expected = fault["msg"][0].lower() + fault["msg"][1:]
-            faults.append(f"{where}: {name} is {fault['input']!r}; {expected}.")
+            faults.append(f"{where}: {name} is {_as_yaml(fault['input'])}; {_expected(fault)}.")
     return faults
+
+
+def _as_yaml(value: Any) -> str:
+    """A value as the recipe spells it, not as Python does."""
+    words: dict[Any, str] = {None: "null", True: "true", False: "false"}
+    return words[value] if value is None or isinstance(value, bool) else repr(value)
+
+
+def _expected(fault: Any) -> str:
+    """What pydantic wanted, in words of recipes."""
+    context = fault.get("ctx", {})
+    phrases = {
+        "list": "expected a list such as [de]",
+        "tuple": "expected a list such as [de]",
+        "int": "expected a whole number",
+        "float": "expected a number",
+        "finite": "expected a number",
+        "bool": "expected true or false",
+        "string": "expected text",
+        "dict": "expected keys with their values, such as gopher_quality: {min_words: 50}",
+        "model": "expected keys with their values, or nothing for the defaults",
+        "dataclass": "expected keys with their values, or nothing for the defaults",
+        "greater_than_equal": f"expected at least {context.get('ge', 0):g}",
+        "greater_than": f"expected more than {context.get('gt', 0):g}",
+        "less_than_equal": f"expected at most {context.get('le', 0):g}",
+        "less_than": f"expected less than {context.get('lt', 0):g}",
+        "literal_error": f"expected {context.get('expected')}",
+        "string_too_short": "expected text that is not empty",
+    }
+    kind = str(fault["type"])
+    found = phrases.get(kind) or phrases.get(kind.partition("_")[0])
+    return found or fault["msg"][0].lower() + fault["msg"][1:]
 
 
 def _known_keys(path: tuple[str | int, ...]) -> str:

@@ -1,20 +1,31 @@
 """A recipe as one Beam job: the graph, the runner, and the corpus's manifest at the end."""
 
 import contextlib
+import errno
+import glob
 import logging
 import os
 import posixpath
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
-from apache_beam.runners.runner import create_runner
+from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline.artifact import MANIFEST, Part, delete, digest, file_digest, is_local, is_whole, write_json
+from pipeline.artifact import (
+    MANIFEST,
+    Part,
+    delete,
+    digest,
+    file_digest,
+    is_local,
+    is_whole,
+    no_file_system,
+    write_json,
+)
 from pipeline.assets import language_model
 from pipeline.crawl import extract, index
 from pipeline.crawl.extract import Cascade, ExtractStep
@@ -26,15 +37,15 @@ from pipeline.dedup.minhash import choose_bands
 from pipeline.dedup.remove import DedupStep, NearDuplicates, RemoveDuplicates
 from pipeline.filter import steps
 from pipeline.filter.steps import FilterStep, MeasureStep
+from pipeline.lock import claim
 from pipeline.manifest import STEPS, corpus_manifest, read_manifest, write_step_manifest
 from pipeline.recipe import Recipe
-from pipeline.step import RunPart, StepError
+from pipeline.replace import check_replaces
+from pipeline.runner import beam_options, check_runner, is_local_runner, runner_name
+from pipeline.step import RunPart, StepError, disk_advice
 from pipeline.tokenize import deal
 from pipeline.tokenize.deal import MakeShards
 from pipeline.versions import versions
-
-LOCAL = ["--runner=FnApiRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=0"]
-LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "PrismRunner", "BundleBasedDirectRunner")
 
 
 class InputError(Exception):
@@ -57,17 +68,19 @@ def find_archives(patterns: Sequence[str]) -> list[Archive]:
     """
     found: dict[str, Any] = {}
     for pattern in patterns:
+        if fault := no_file_system(pattern):
+            raise InputError(f"--input {pattern}: {fault}")
         try:
-            matches = FileSystems.match([pattern])[0].metadata_list
-        except (beam.io.filesystem.BeamIOError, ValueError) as error:
-            raise InputError(f"--input {pattern}: {error}") from None
+            # Beam finds nothing for a bare *.warc.gz, which has no folder in it.
+            matches = FileSystems.match([_rooted(pattern)])[0].metadata_list
+        except (beam.io.filesystem.BeamIOError, ValueError, OSError) as error:
+            raise InputError(f"--input {pattern}: {_unmatched(pattern) or error}") from None
         files = [match for match in matches if not (is_local(match.path) and os.path.isdir(match.path))]  # noqa: PTH112
         if not files:
-            folder = posixpath.dirname(pattern) or "."
-            raise InputError(
-                f"--input {pattern}: no file matches. Looked in {folder}; expected WARC files such as *.warc.gz "
-                "(quote the pattern, or name the files)."
-            )
+            raise InputError(f"--input {pattern}: {_unmatched(pattern) or 'no file matches.'}")
+        for match in files:
+            if is_local(match.path) and not os.access(match.path, os.R_OK):
+                raise InputError(f"--input {match.path}: no permission to read it.")
         # One spelling a file, or ./a and a were two.
         found |= {os.path.abspath(match.path) if is_local(match.path) else match.path: match for match in files}  # noqa: PTH100
     names = _names(sorted(found))
@@ -75,6 +88,28 @@ def find_archives(patterns: Sequence[str]) -> list[Archive]:
         Archive(path, names[path], found[path].size_in_bytes, found[path].last_updated_in_seconds or 0)
         for path in sorted(found)
     ]
+
+
+def _rooted(pattern: str) -> str:
+    return pattern if "/" in pattern else f"./{pattern}"
+
+
+def _unmatched(pattern: str) -> str:
+    """Why a pattern of this machine has no file, and what was perhaps meant."""
+    path = pattern.rstrip("/")
+    if not is_local(pattern):
+        return ""
+    if os.path.isdir(path):  # noqa: PTH112
+        return f"is a folder; did you mean '{path}/*.warc.gz'?"
+    links = [path] if os.path.islink(path) else []  # noqa: PTH114
+    links += [found for found in glob.glob(pattern) if os.path.islink(found)]  # noqa: PTH114, PTH207
+    for link in links:
+        if not os.path.exists(link):  # noqa: PTH110
+            return f"{link} is a link to {os.readlink(link)}, which is not there."  # noqa: PTH115
+    return (
+        f"no file matches. Looked in {posixpath.dirname(pattern) or '.'}; expected WARC files such as *.warc.gz "
+        "(quote the pattern, or name the files)."
+    )
 
 
 def _names(paths: Sequence[str]) -> dict[str, str]:
@@ -135,12 +170,6 @@ class MakeCorpus(beam.PTransform):
         return committed | "Commits" >> beam.Flatten()
 
 
-def beam_options(arguments: Sequence[str]) -> PipelineOptions:
-    """The user's Beam options, or the local runner's with one worker process a core."""
-    named = any(argument.split("=")[0] == "--runner" for argument in arguments)
-    return PipelineOptions([*([] if named else LOCAL), *arguments])
-
-
 def fingerprint(recipe: Recipe, archives: Sequence[Archive]) -> str:
     """What a corpus depends on: when this has not changed there is nothing to do."""
     path = recipe.tokenize.vocabulary
@@ -162,29 +191,58 @@ def run(
     *,
     dealing: Literal["files", "shuffle"] | None = None,
     watch: Callable[[str, Sequence[Archive]], contextlib.AbstractContextManager[None]] | None = None,
+    replace: bool = False,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Outcome:
-    """Make the corpus of a recipe in `folder`. Raises InputError, RecipeError, AssetError, StepError.
+    """Make the corpus of a recipe in `folder`.
 
-    `watch(folder, archives)` is a context in which the job runs, for a progress display. `dealing` is how token slices
-    reach their shards, by default as suits the runner.
+    Raises InputError, OptionError, LockedError, ReplaceError, AssetError, StepError. `watch(folder, archives)` is a
+    context in which the job runs, for a progress display; `say` gets what a person should know before it begins.
+    `dealing` is how token slices reach their shards, by default as suits the runner. A corpus of other archives is
+    replaced only with `replace`.
     """
     folder = folder.rstrip("/")
+    options = beam_options(beam_arguments)
     archives = find_archives(patterns)
     mark = fingerprint(recipe, archives)
-    done = read_manifest(folder)
-    if done is not None and done["run"]["fingerprint"] == mark and _complete(folder, done):
+    if done := _up_to_date(folder, mark):
         return Outcome(done, True)
-    options = beam_options(beam_arguments)
-    runner = options.view_as(StandardOptions).runner or "FnApiRunner"
-    try:
-        create_runner(runner)
-    except (ValueError, ImportError, AttributeError) as error:
-        raise InputError(f"--runner={runner}: {error}") from None
+    runner = runner_name(options)
+    check_runner(runner)
     if dealing is None:
-        dealing = "files" if runner.rpartition(".")[2] in LOCAL_RUNNERS else "shuffle"
+        dealing = "files" if is_local_runner(runner) else "shuffle"
     model = str(language_model())
-    _check_writable(folder)
-    _uncommit(folder)
+    with _writing(folder):
+        if done := _up_to_date(folder, mark):  # made by another run, a moment ago
+            return Outcome(done, True)
+        if known := check_replaces(folder, archives, recipe.name, replace):
+            say(known)
+        _uncommit(folder)
+        _run_job(recipe, archives, folder, options, model, dealing, watch)
+        about = {"fingerprint": mark, "recipe": recipe.name, "description": recipe.description}
+        manifest = corpus_manifest(folder, about)
+        check_chain(manifest["steps"])
+        _sweep(folder)
+        write_json(f"{folder}/{MANIFEST}", manifest)
+    return Outcome(manifest, False)
+
+
+def _up_to_date(folder: str, mark: str) -> dict[str, Any] | None:
+    """The manifest of a corpus that is what this run would make."""
+    done = read_manifest(folder)
+    return done if done is not None and done["run"]["fingerprint"] == mark and _complete(folder, done) else None
+
+
+def _run_job(
+    recipe: Recipe,
+    archives: Sequence[Archive],
+    folder: str,
+    options: PipelineOptions,
+    model: str,
+    dealing: Literal["files", "shuffle"],
+    watch: Callable[[str, Sequence[Archive]], contextlib.AbstractContextManager[None]] | None,
+) -> None:
+    """Run the graph. Raises StepError."""
     corpus = MakeCorpus(recipe, folder, model, split_bytes(sum(archive.bytes for archive in archives)), dealing)
     with watch(folder, archives) if watch else contextlib.nullcontext():
         try:
@@ -196,11 +254,6 @@ def run(
                 )
         except Exception as error:
             raise explain_failure(error) from error
-    manifest = corpus_manifest(folder, {"fingerprint": mark, "recipe": recipe.name, "description": recipe.description})
-    check_chain(manifest["steps"])
-    _sweep(folder)
-    write_json(f"{folder}/{MANIFEST}", manifest)
-    return Outcome(manifest, False)
 
 
 def _uncommit(folder: str) -> None:
@@ -209,12 +262,30 @@ def _uncommit(folder: str) -> None:
         delete(f"{folder}/{name}")
 
 
-def _check_writable(folder: str) -> None:
-    if is_local(folder):
+@contextlib.contextmanager
+def _writing(folder: str) -> Iterator[None]:
+    """The folder is there and no other run's. Raises InputError where it can't be written, LockedError."""
+    if fault := no_file_system(folder):
+        raise InputError(f"--output {folder}: {fault}")
+    with contextlib.ExitStack() as stack:
         try:
-            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+            if is_local(folder):
+                os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+            stack.enter_context(claim(folder))
+            _check_writable(folder)
         except OSError as error:
-            raise InputError(f"--output {folder}: {error.strerror}. Name a folder that can be written.") from None
+            is_file = isinstance(error, FileExistsError | NotADirectoryError)
+            why = "that is a file, or lies below one" if is_file else error.strerror
+            raise InputError(f"--output {folder}: {why}. Name a folder that can be written.") from None
+        yield
+
+
+def _check_writable(folder: str) -> None:
+    """Raises PermissionError before the first file of an old corpus has gone, and not behind it."""
+    for step in ("", *STEPS) if is_local(folder) else ():
+        path = f"{folder}/{step}".rstrip("/")
+        if os.path.exists(path) and not os.access(path, os.W_OK | os.X_OK):  # noqa: PTH110
+            raise PermissionError(errno.EACCES, f"no permission to write {path}")
 
 
 def _complete(folder: str, manifest: dict[str, Any]) -> bool:
@@ -274,6 +345,8 @@ def explain_failure(error: BaseException) -> StepError:
             return StepError(message.split(" [while running")[0])
     if isinstance(error, StepError):
         return error
+    if os.strerror(errno.ENOSPC) in text:  # outside of a step's own work: a manifest, a marker, Beam's own files
+        return StepError(disk_advice(OSError(errno.ENOSPC, "")))
     if "Channel closed" in text:
         return StepError(
             "a worker process died, most often because memory ran out. Give it fewer workers "

@@ -94,10 +94,9 @@ def run_part(step: PartStep, folder: str, source: Part, *context: Any) -> Part:
     except StepError:
         raise
     except OSError as error:
-        raise StepError(f"{step.name}, {source.name}: {disk_advice(error)}") from error
+        raise StepError(f"{step.name}, {_called(source)}: {disk_advice(error)}") from error
     except Exception as error:
-        archive = f" of {source.extra['warc_file']}" if "warc_file" in source.extra else ""
-        raise StepError(f"{step.name}, {source.name}{archive}: {type(error).__name__}: {error}") from error
+        raise StepError(f"{step.name}, {_called(source)}: {type(error).__name__}: {error}") from error
     check_balance(step.name, source.name, writer.counts)
     cost = {
         "seconds": time.perf_counter() - clock,
@@ -105,6 +104,14 @@ def run_part(step: PartStep, folder: str, source: Part, *context: Any) -> Part:
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0,
     }
     return writer.commit(cost)
+
+
+def _called(source: Part) -> str:
+    """A part's name for people: an archive's own, not the digest that stands for it; of a split both."""
+    archive = source.extra.get("warc_file")
+    if archive is None:
+        return source.name
+    return str(archive) if source.name == digest(archive)[:16] else f"{source.name} of {archive}"
 
 
 def check_balance(step: str, name: str, counts: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.tokenize.encode import Tokenizer
 from trainer.checkpoint import load
-from trainer.conversation import Message, Template
+from trainer.conversation import ConversationError, Message, Template
 from trainer.engine import Engine
 from trainer.sampling import DEFAULT, Sampling
 from trainer.turn import Limits, TooLongError, Turn
@@ -52,7 +52,7 @@ class Chat:
         self.messages.append(Message("user", text))
         try:
             turn = self._turn()
-        except TooLongError:
+        except (TooLongError, ConversationError):
             self.messages.pop()
             raise
         number = None
@@ -140,6 +140,8 @@ def _say(chat: Chat, text: str, show: Callable[[str], None]) -> None:
         show("\n")
     except KeyboardInterrupt:
         show(" (stopped)\n")
+    except ConversationError as error:
+        show(f"{error}\n")
     except TooLongError as error:
         show(f"{error} /new begins anew, /undo takes the last exchange back.\n")
 

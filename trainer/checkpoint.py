@@ -95,8 +95,8 @@ def save(
 ) -> Path:
     """Writes a checkpoint beside the others, then names it `last`, and `best` if its validation loss is the lowest.
 
-    Checkpoints that are neither are deleted. `about.id` must be `checkpoint_id(weights, ...)`. Without any
-    validation loss the last checkpoint counts as the best.
+    Checkpoints that are neither are deleted. `about.id` must be `checkpoint_id(weights, ...)`. Where no checkpoint
+    has a validation loss the last one counts as the best.
     """
     folder = output / f"step-{about.step:06d}"
     fresh = output / f".{folder.name}.part"
@@ -108,6 +108,8 @@ def save(
     save_file({name: tensor.detach().contiguous() for name, tensor in optimizer.items()}, fresh / OPTIMIZER)
     shutil.copyfile(vocabulary, fresh / VOCABULARY)
     (fresh / ABOUT).write_text(json.dumps(dataclasses.asdict(about), indent=1) + "\n")
+    for name in (MODEL, OPTIMIZER):  # safetensors makes them for the owner alone; whoever may read the rest may these
+        (fresh / name).chmod((fresh / ABOUT).stat().st_mode & 0o777)
     for path in fresh.iterdir():
         _flush(path)
     _flush(fresh)
@@ -116,9 +118,9 @@ def save(
     best = folder
     with contextlib.suppress(FileNotFoundError):
         held = find(output, "best")
-        if held != folder and about.val_loss is not None:
-            lowest = read_about(held).val_loss
-            best = held if lowest is not None and lowest <= about.val_loss else folder
+        lowest = read_about(held).val_loss if held != folder else None
+        if lowest is not None and (about.val_loss is None or lowest <= about.val_loss):
+            best = held
     write_whole(output / INDEX, json.dumps({"last": folder.name, "best": best.name}) + "\n")
     for old in output.glob("step-*"):
         if old not in (folder, best):
@@ -135,7 +137,13 @@ def find(path: Path, which: str = "best") -> Path:
         raise FileNotFoundError(
             f"{path} holds neither {ABOUT} nor {INDEX}; give a checkpoint or a training run's output folder."
         )
-    return path / json.loads(index.read_text())[which]
+    folder = path / json.loads(index.read_text())[which]
+    if not (folder / ABOUT).exists():
+        raise FileNotFoundError(
+            f"{folder} is missing, though {index} names it as the {which} checkpoint; name another one of {path}, "
+            f"or train again in another output folder."
+        )
+    return folder
 
 
 def read_about(folder: Path) -> About:

@@ -7,7 +7,7 @@ import types
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, NoReturn, TypeVar, get_args, get_origin
 
 from trainer.optimizer import SCHEDULES
 from trainer.preset import PRESETS, preset
@@ -63,7 +63,10 @@ class PretrainConfig(RunConfig):
     measured time of a few, and written down: the learning rate must know its end, and a resumed run the same one.
     """
 
-    data: Annotated[Path, "folder of the tokenize step: shards, tokenizer.model, manifest.json"]
+    POSITIONAL: ClassVar[str] = "data"
+    """The option that may be given by its place alone: `corpuscle train pretrain corpus --output model`."""
+
+    data: Annotated[Path, "the corpus: the folder of a finished `corpuscle run`, or its tokenize folder"]
     model: Annotated[str, f"{', '.join(PRESETS)}, or a shape: dim=192,layers=6,heads=6,kv_heads=2,hidden=512"] = "nano"
     steps: Annotated[int | None, "how many steps to train"] = None
     minutes: Annotated[float | None, "or for about how long; the number of steps is decided at the start"] = None
@@ -74,8 +77,10 @@ class PretrainConfig(RunConfig):
     compile: Annotated[bool, "torch.compile the model: slower to start, faster on a GPU"] = False
 
     def __post_init__(self) -> None:
-        if (self.steps is None) == (self.minutes is None):
-            raise ValueError("give steps or minutes, and not both: a run must know its end.")
+        if self.steps is None and self.minutes is None:
+            raise ValueError("neither steps nor minutes is given; give one of them: a run must know its end.")
+        if self.steps is not None and self.minutes is not None:
+            raise ValueError("give steps or minutes, and not both.")
         preset(self.model)
         super().__post_init__()
         self.at_least(1, "steps", "seq_len", "batch_tokens", "eval_tokens")
@@ -103,12 +108,37 @@ class TuneConfig(RunConfig):
         self.share("held_out")
 
 
+class _Parser(argparse.ArgumentParser):
+    """One whose errors are one line: a list of twenty options is for --help."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}\n{self.prog} --help shows what can be given.\n")
+
+
+def _field(kind: type, name: str) -> dataclasses.Field[Any]:
+    return next(field for field in dataclasses.fields(kind) if field.name == name)
+
+
+def _usage(kind: type, positional: str | None) -> str:
+    """What must be given; the others are listed below it."""
+    must = [field.name for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING]
+    options = [f"--{name.replace('_', '-')} {name.upper()}" for name in must if name != positional]
+    return " ".join(["%(prog)s", *([positional.upper()] if positional else []), *options, "[options]"])
+
+
 C = TypeVar("C", bound=RunConfig)
 
 
 def from_arguments(kind: type[C], program: str, about: str, arguments: Sequence[str] | None = None) -> C:
-    """Reads command-line options, one a field: --batch-tokens 2048, --compile. Exits with a message if wrong."""
-    parser = argparse.ArgumentParser(prog=program, description=about)
+    """Reads command-line options, one a field: --batch-tokens 2048, --compile. Exits with a message if wrong.
+
+    The field that the record's POSITIONAL names, if any, may be given without its option's name.
+    """
+    positional: str | None = getattr(kind, "POSITIONAL", None)
+    parser = _Parser(prog=program, description=about, usage=_usage(kind, positional))
+    if positional:
+        text = f"{get_args(_field(kind, positional).type)[1]}; the same as --{positional}"
+        parser.add_argument("positional", nargs="?", type=Path, metavar=positional.upper(), help=text)
     # What must be given comes first, then what is the stage's own, then what all stages have.
     own = [field for field in dataclasses.fields(kind) if field.name not in RunConfig.__dataclass_fields__]
     rest = [field for field in dataclasses.fields(kind) if field.name in RunConfig.__dataclass_fields__]
@@ -125,8 +155,14 @@ def from_arguments(kind: type[C], program: str, about: str, arguments: Sequence[
         options: dict[str, Any] = {"type": get_args(kind_)[0] if several else kind_, "help": text}
         if several:
             options["nargs"] = "+"
-        parser.add_argument(name, default=None if required else field.default, required=required, **options)
+        default = None if required else field.default
+        parser.add_argument(name, default=default, required=required and field.name != positional, **options)
     given: dict[str, Any] = vars(parser.parse_args(arguments))
+    if positional:
+        place, option = given.pop("positional"), given[positional]
+        if (place is None) == (option is None):
+            parser.error(f"give the {positional} once: {positional.upper()}, or --{positional} {positional.upper()}")
+        given[positional] = place if option is None else option
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     try:
         return kind(**given)

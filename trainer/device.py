@@ -7,10 +7,19 @@ import torch
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of that name; "auto" is CUDA where there is one, else the CPU."""
+    """The device of that name; "auto" is CUDA where there is one, else the CPU. Raises ValueError if it isn't here."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        cause = str(error).splitlines()[0].rstrip(".")
+        raise ValueError(
+            f'device "{name}" can\'t be used here with torch {torch.__version__} ({cause}). '
+            "Expected auto, cpu, or cuda where there is a GPU."
+        ) from None
+    return device
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:

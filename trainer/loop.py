@@ -5,12 +5,16 @@ bytes as one that was not (on the same machine). One loop and many objectives, w
 loop for each stage.
 """
 
+import contextlib
 import dataclasses
 import json
 import math
+import os
 import platform
+import signal
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -107,16 +111,43 @@ def train(
 
     With `keep_start` the model that the run starts from is its first checkpoint, so that a training which makes
     things worse has it as its best, and one that is stopped by a guard has one at all.
+
+    Ctrl-C lets the step in progress end, writes a checkpoint, and then raises KeyboardInterrupt; a second one raises
+    it at once.
     """
     done = resume(objective, config.output)
     observer.start(facts, done, plan.steps)
     try:
-        with Log(config.output / LOG, done) as log:
+        with Log(config.output / LOG, done) as log, _asked_to_stop() as asked:
             if not done and keep_start and not (config.output / checkpoint.INDEX).exists():
                 _save(config.output, objective, evaluated(objective, Record(0, math.nan, 0.0, 0.0, 0.0, 0.0)))
-            _steps(objective, config, plan, peak_lr, done, log, observer)
+            _steps(objective, config, plan, peak_lr, done, log, observer, asked)
     finally:
         observer.stop()
+
+
+@contextlib.contextmanager
+def _asked_to_stop() -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets, instead of breaking into a step in which the weights may be half updated.
+
+    Only in the main thread, and only where nobody else handles the signal: Python allows no more.
+    """
+    asked = threading.Event()
+
+    def note(number: int, frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    mine = threading.current_thread() is threading.main_thread()
+    if not mine or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield asked
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _steps(
@@ -127,6 +158,7 @@ def _steps(
     done: int,
     log: Log,
     observer: Observer,
+    asked: threading.Event,
 ) -> None:
     before = log.records[-1].seconds if log.records else 0.0
     start = time.monotonic()
@@ -154,6 +186,11 @@ def _steps(
         if update.stop:
             observer.note(f"step {record.step}: {update.stop}. The last checkpoint from before it is kept.")
             return
+        if asked.is_set() and not last:
+            if not keep:  # without a validation loss it can't become the best, which is as in a run without a stop
+                _save(config.output, objective, dataclasses.replace(record, val_loss=None, bits_per_byte=None))
+            observer.note(f"step {record.step} of {plan.steps} is saved.")
+            raise KeyboardInterrupt
 
 
 def evaluated(objective: Objective, record: Record) -> Record:
@@ -188,6 +225,27 @@ def _save(output: Path, objective: Objective, record: Record) -> None:
     checkpoint.save(output, about, weights, objective.state(), objective.vocabulary_path)
 
 
+def where_it_goes_on(output: Path) -> str:
+    """For a person who stopped a run: what the same command would do now."""
+    try:
+        step = checkpoint.read_about(checkpoint.find(output, "last")).step
+    except FileNotFoundError:
+        return "no step had been saved: the same command begins anew."
+    return f"the same command goes on from step {step:,}."
+
+
+def prepare_output(output: Path) -> None:
+    """Makes a run's folder. Raises ValueError where there can be none, before anything has been computed."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise ValueError(f"output {output}: that is a file, or lies below one; expected a folder.") from None
+    except OSError as error:
+        raise ValueError(f"output {output}: {error.strerror}; name a folder that can be written.") from None
+    if not os.access(output, os.W_OK | os.X_OK):
+        raise ValueError(f"output {output}: no permission to write there; name a folder that can be written.")
+
+
 P = TypeVar("P", bound=Plan)
 
 
@@ -198,13 +256,24 @@ def recorded_plan(output: Path, settings: Mapping[str, Any], kind: type[P]) -> P
         return None
     run = json.loads(path.read_text())
     then, now = run["settings"], json.loads(json.dumps(settings))
-    changed = [f"{name} was {then.get(name)}, is now {now.get(name)}" for name in now if now[name] != then.get(name)]
+    changed = [change for name in now for change in _changes(name, then.get(name), now[name])]
     if changed:
         raise ValueError(
             f"{path}: a run with other settings lies here ({'; '.join(changed)}). "
             f"Resume it with its own settings, or choose another output folder."
         )
     return kind(**run["plan"])
+
+
+def _changes(name: str, then: Any, now: Any) -> list[str]:
+    """What differs in a setting, told shortly: of a shape the numbers that do, of a digest its beginning."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        return [change for key in now for change in _changes(f"{name}.{key}", then.get(key), now[key])]
+    if then == now:
+        return []
+    most = 12 if name.endswith("sha256") else 60
+    was, is_now = (text if len(text) <= most else f"{text[:most]}…" for text in (str(then), str(now)))
+    return [f"{name} was {was}, is now {is_now}"]
 
 
 def record_plan(output: Path, settings: Mapping[str, Any], plan: Plan) -> None:

@@ -29,7 +29,7 @@ from trainer import checkpoint, loop
 from trainer.config import PretrainConfig, from_arguments
 from trainer.learner import Learner
 from trainer.log import read_log
-from trainer.loop import EVALUATIONS, LOG, make_plan, record_plan, recorded_plan, settings_of
+from trainer.loop import EVALUATIONS, LOG, make_plan, prepare_output, record_plan, recorded_plan, settings_of
 from trainer.model import flops_per_token, matrix_parameters, parameters
 from trainer.optimizer import DivergedError
 from trainer.progress import Observer, Screen, Silent, short
@@ -71,8 +71,8 @@ def pretrain(config: PretrainConfig, observer: Observer | None = None) -> Result
     """
     began = time.monotonic()
     observer = observer or Silent()
+    prepare_output(config.output)
     learner = Learner(config)
-    config.output.mkdir(parents=True, exist_ok=True)
     settings = _settings(config, learner)
     plan = recorded_plan(config.output, settings, Plan)
     if plan is None:
@@ -123,17 +123,19 @@ def _facts(config: PretrainConfig, learner: Learner, plan: Plan) -> list[tuple[s
     validation = "none"
     if learner.validation is not None:
         validation = (
-            f"{plan.eval_windows:,} of {learner.validation.count:,} windows every {plan.eval_every:,} steps, "
-            f"{learner.bytes_per_token:.2f} bytes a token"
+            f"{learner.validation.source.tokens:,} tokens held out; every {plan.eval_every:,} steps "
+            f"{plan.eval_windows:,} of {learner.validation.count:,} windows. Loss in nats a token, and in bits a byte "
+            f"of text, which compares across vocabularies ({learner.bytes_per_token:.2f} bytes a token)"
         )
     return [
-        ("model", f"{config.model}: {short(total)} parameters, {short(matrix_parameters(model))} of them in products"),
+        ("model", f"{config.model}: {short(total)} parameters{_beside(total, matrix_parameters(model))}"),
         (
             "shape",
-            f"dim {model.dim}, {model.layers} layers, {model.heads} heads on {model.kv_heads}, "
-            f"hidden {model.hidden}, vocabulary {model.vocab_size:,}, context {seq_len:,}",
+            f"dim {model.dim}, {model.layers} layers, {model.heads} query heads, "
+            f"{model.kv_heads} key and value heads, hidden {model.hidden}, "
+            f"vocabulary {model.vocab_size:,}, context {seq_len:,}",
         ),
-        ("corpus", f"{learner.train.source.tokens:,} tokens, {learner.train.count:,} windows"),
+        ("corpus", f"{learner.train.source.tokens:,} training tokens = {learner.train.count:,} windows"),
         ("validation", validation),
         (
             "steps",
@@ -143,16 +145,21 @@ def _facts(config: PretrainConfig, learner: Learner, plan: Plan) -> list[tuple[s
         (
             "reads",
             f"{short(tokens)} tokens = {tokens / (learner.train.count * seq_len):.2f} epochs "
-            f"= {tokens / total:.2f} a parameter",
+            f"= {tokens / total:.2f} tokens a parameter",
         ),
         ("computes", f"{short(flops)}FLOP a token, {short(flops * tokens)}FLOP in all"),
         (
             "learning rate",
-            f"{learner.peak_lr:g}, up in {plan.warmup_steps:,} steps, down by {config.schedule} "
-            f"to {learner.peak_lr * config.final_lr:g}",
+            f"rises to {learner.peak_lr:g} in {plan.warmup_steps:,} steps, ends at "
+            f"{learner.peak_lr * config.final_lr:g} (schedule {config.schedule})",
         ),
         ("device", f"{learner.device}, torch {torch.__version__}, {torch.get_num_threads()} CPU threads"),
     ]
+
+
+def _beside(total: int, matrices: int) -> str:
+    """Untied embeddings are looked up and not multiplied, so that they cost memory and no time."""
+    return "" if matrices > 0.95 * total else f", {short(matrices)} of them in matrix products"
 
 
 def _result(output: Path, plan: Plan, seq_len: int) -> Result:
@@ -178,11 +185,12 @@ def main(arguments: list[str] | None = None) -> int:
     console, errors = Console(), Console(stderr=True)
     try:
         result = pretrain(config, Screen(console))
-    except (DivergedError, FileNotFoundError, ValueError) as error:
-        errors.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+    except (DivergedError, OSError, ValueError) as error:
+        told = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.strerror else str(error)
+        errors.print(f"[red]error:[/] {escape(told)}", highlight=False, soft_wrap=True)
         return 1
     except KeyboardInterrupt:
-        errors.print("stopped; the same command goes on from the last checkpoint.")
+        errors.print(f"stopped; {loop.where_it_goes_on(config.output)}", highlight=False, soft_wrap=True)
         return 130
     console.print(f"best checkpoint {escape(str(result.checkpoint))} ({result.seconds:,.0f} s)", soft_wrap=True)
     return 0

@@ -59,6 +59,9 @@ class Screen:
         width = max(len(name) for name, _ in facts)
         for name, value in facts:
             self.console.print(f"[dim]{name:{width}}[/]  {escape(value)}", highlight=False, soft_wrap=True)
+        if done:
+            told = f"resumed from step {done:,} of {steps:,}" if done < steps else f"already finished: {steps:,} steps"
+            self.console.print(told, highlight=False, soft_wrap=True)
         columns = (
             TextColumn("step"),
             MofNCompleteColumn(),

@@ -52,7 +52,9 @@ def sample_batch(
     sampling: Sampling = DEFAULT,
     device: str = "cpu",
 ) -> list[str]:
-    """Continues many prompts at once; returns the continuations. The first is what `sample` gives for that prompt."""
+    """Continues many prompts at once; returns the continuations. The first is what `sample` gives, but for
+    rounding (see `Sampling`).
+    """
     texts = [""] * len(prompts)
     for row, text in _stream(checkpoint, prompts, max_tokens, sampling, device):
         texts[row] += text

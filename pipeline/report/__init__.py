@@ -1,11 +1,11 @@
 """The report that people open in a browser: one self-contained page about a finished corpus."""
 
 from pipeline.artifact import atomic
-from pipeline.report.gather import gather
+from pipeline.report.gather import gather, trained_elsewhere
 from pipeline.report.page import render
 from pipeline.report.tables import ReportError
 
-__all__ = ["PAGE", "ReportError", "write_report"]
+__all__ = ["PAGE", "ReportError", "trained_elsewhere", "write_report"]
 
 PAGE = "report.html"
 

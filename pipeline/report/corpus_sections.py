@@ -24,7 +24,8 @@ def group_section(report: Report) -> Markup:
             tag("h3", "Languages"),
             tag(
                 "p",
-                "Of the pages whose text was looked at: in colour what was kept, in grey what was removed.",
+                "Of the pages whose text was looked at (copies of a record that was read before are not): in colour "
+                "what was kept, in grey what was removed.",
                 class_="note",
             ),
             _languages(report.languages),
@@ -61,7 +62,7 @@ def _hosts(groups: Groups, kept: int) -> Markup:
     most = max([1, *(group.kept for group in groups.top)])
     rows = [
         (
-            tag("span", group.name or "(none)", class_="url"),
+            tag("span", _host(group.name) if group.name else "(none)", class_="host"),
             count(group.kept),
             share(group.kept, kept),
             bar(("kept", group.kept / most)),
@@ -73,6 +74,11 @@ def _hosts(groups: Groups, kept: int) -> Markup:
         label = f"{count(groups.number - len(groups.top))} others"
         foot = (label, count(groups.others.kept), share(groups.others.kept, kept), "")  # type: ignore[assignment]
     return table(("host", "kept", "share", ""), rows, (1, 2), foot)
+
+
+def _host(name: str) -> Markup:
+    """A host that is broken, where it must be, behind a dot."""
+    return join(name.split("."), join([".", tag("wbr")]))
 
 
 def token_section(report: Report) -> Markup:
@@ -134,7 +140,8 @@ def training_section(report: Report) -> Markup:
     if data is None:
         return NOTHING
     best = min(data.validation_loss, default=None)
-    rows: list[tuple[str, Child]] = [("steps", count(data.steps[-1])), ("last training loss", f"{data.loss[-1]:.4f}")]
+    last = f"{data.loss[-1]:.4f} (of that batch alone; the progress bar shows a running mean)"
+    rows: list[tuple[str, Child]] = [("steps", count(data.steps[-1])), ("last training loss", last)]
     if best is not None:
         step = data.validation_steps[data.validation_loss.index(best)]
         rows.append(("best held-out loss", f"{best:.4f} at step {count(step)}"))
@@ -145,7 +152,10 @@ def training_section(report: Report) -> Markup:
     swatch = {"viewBox": "0 0 22 12", "aria_hidden": "true"}
     lines = [("training", "training"), ("held-out", "held out (validation)")][: 2 if data.validation_loss else 1]
     key = [tag("li", tag("svg", tag("path", d="M0 6 L22 6", class_=name), **swatch), text) for name, text in lines]
-    return join([tag("h2", "Training"), facts(rows), tag("ul", *key, class_="key"), tag("figure", curve(data))])
+    warning = tag("p", data.elsewhere, class_="note") if data.elsewhere else None
+    return join(
+        [tag("h2", "Training"), warning, facts(rows), tag("ul", *key, class_="key"), tag("figure", curve(data))]
+    )
 
 
 def provenance_section(report: Report) -> Markup:

@@ -181,6 +181,8 @@ class Curve:
     bits_per_byte: float | None
     """Of the step with the lowest validation loss."""
     tokens_per_second: float | None
+    elsewhere: str = ""
+    """Says so where the training was on another corpus."""
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 import json
 import math
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.artifact import is_local, open_input
+from pipeline.artifact import MANIFEST, file_digest, is_local, open_input, read_json
 from pipeline.report.clusters import addresses, describe_clusters, read_copies
 from pipeline.report.data import Curve, Group, Groups, Measured, Provenance, Report, Shard, Source, Stage, Tokens
 from pipeline.report.histogram import Values, plan_bins
@@ -21,7 +22,7 @@ from pipeline.report.tables import Corpus, ReportError
 LANGUAGES, HOSTS = 12, 15
 """How many are named; the others are summed."""
 LOST = ("removed", "held", "quarantined")
-LOG = "log.jsonl"
+LOG, RUN = "log.jsonl", "run.json"
 
 
 def gather(folder: str, training: str | None = None) -> Report:
@@ -45,7 +46,9 @@ def gather(folder: str, training: str | None = None) -> Report:
         hosts=hosts,
         duplicates=describe_clusters(corpus, copies, urls),
         tokens=read_tokens(corpus),
-        curve=None if training is None else read_curve(training),
+        curve=None
+        if training is None
+        else replace(read_curve(training), elsewhere=trained_elsewhere(folder, training)),
         provenance=read_provenance(corpus),
     )
 
@@ -159,6 +162,21 @@ def read_curve(training: str) -> Curve:
         validation_loss=tuple(record["val_loss"] for record in held_out),
         bits_per_byte=best.get("bits_per_byte"),
         tokens_per_second=float(np.median(speeds)) if speeds else None,
+    )
+
+
+def trained_elsewhere(folder: str, training: str) -> str:
+    """A sentence that says so where a training's run.json names another corpus than this one; else nothing.
+
+    Stages behind pre-training read other data than a corpus, and their run.json names none.
+    """
+    settings = (read_json(f"{training.rstrip('/')}/{RUN}") or {}).get("settings", {})
+    theirs, ours = settings.get("corpus_sha256"), file_digest(f"{folder.rstrip('/')}/tokenize/{MANIFEST}")
+    if theirs is None or theirs == ours:
+        return ""
+    return (
+        f"{training} was trained on another corpus, or on this one before it was made again "
+        f"(its tokenize/{MANIFEST} had SHA-256 {theirs[:12]}, this one's is {ours[:12]})."
     )
 
 

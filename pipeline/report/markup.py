@@ -11,7 +11,7 @@ from collections.abc import Iterable
 Child = object
 """Markup goes in as it is, None is left out, anything else is text."""
 
-VOID = frozenset({"br", "col", "hr", "link", "meta"})
+VOID = frozenset({"br", "col", "hr", "link", "meta", "wbr"})
 
 _NAME = re.compile(r"[A-Za-z][\w:-]*")
 _UNSEEN = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -33,7 +33,7 @@ def escape(text: object) -> Markup:
 def join(children: Iterable[Child], between: str = "") -> Markup:
     """Children one after another."""
     parts = (child if isinstance(child, Markup) else escape(child) for child in children if child is not None)
-    return Markup(escape(between).join(parts))
+    return Markup((between if isinstance(between, Markup) else escape(between)).join(parts))
 
 
 def tag(name: str, /, *children: Child, **attributes: object) -> Markup:

@@ -13,9 +13,9 @@ from pipeline.report.removals import bounds
 
 def measure_section(report: Report) -> Markup:
     """The distribution of every measure, with the thresholds."""
-    if not report.measures:
+    documents = report.measures[0].documents if report.measures else 0
+    if not documents:
         return NOTHING
-    documents = report.measures[0].documents
     swatch = {"viewBox": "0 0 22 12", "aria_hidden": "true"}
     key = tag(
         "ul",

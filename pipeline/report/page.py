@@ -66,10 +66,11 @@ def headline(report: Report) -> Markup:
     read, kept, total = funnel[0].documents, funnel[-1].documents, sum(shard.tokens for shard in tokens)
     held_out = sum(shard.tokens for shard in tokens if shard.split != "train")
     text = sum(shard.text_bytes for shard in tokens)
+    held = f"{count(total)}, of which {share(held_out, total)} held out for validation"
     figures = [
         ("records read", count(read), funnel[0].note.partition(" in ")[2], ""),
         ("documents kept", count(kept), f"{share(kept, read)} of the records", "main"),
-        ("tokens", big(total), f"{count(total)}, of which {share(held_out, total)} held out for validation", ""),
+        ("tokens", big(total), held if total else "there is nothing to train on", ""),
         ("text", size(text), f"{text / total:.2f} bytes a token" if total else "no document was kept", ""),
     ]
     return tag(

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.artifact import MANIFEST, open_input
+from pipeline.artifact import MANIFEST, no_file_system, open_input
 from pipeline.manifest import FORMAT, read_manifest
 from pipeline.stage import Rule
 
@@ -32,6 +32,8 @@ class Corpus:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder.rstrip("/")
+        if fault := no_file_system(self.folder):
+            raise ReportError(f"{folder}: {fault}")
         manifest = read_manifest(self.folder)
         if manifest is None:
             raise ReportError(

@@ -19,6 +19,11 @@ import pyarrow.compute as pc
 from pipeline.tokenize.shards import FORMAT, METADATA, shard_of
 
 AGAIN = "run the tokenize step again"
+LOOSEN = "its report.html says where the pages went; loosen the recipe, or give more pages"
+
+
+class EmptyCorpusError(ValueError):
+    """A corpus without a document, and so without shards and vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +85,12 @@ class ShardSet:
         self.split = split
         try:
             contents = json.loads(self.manifest.read_bytes())
+            if contents["step"] == "tokenize" and not contents["files"]:
+                raise EmptyCorpusError(f"{self.manifest}: this corpus kept no document; {LOOSEN}")
             self.shards = _shards(contents, self.manifest.parent, split)
             self.vocabulary = _vocabulary(contents, self.manifest.parent)
+        except EmptyCorpusError:
+            raise
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{self.manifest}: not the manifest of a tokenize step ({type(error).__name__}: {error}); {AGAIN}"

@@ -3,8 +3,11 @@
 import re
 from pathlib import Path
 
+import fasttext
 import pytest
 
+from pipeline.assets import language_model
+from pipeline.crawl.codes import CODES
 from pipeline.recipe import RecipeError, load_recipe, parse_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,7 +59,7 @@ def test_unknown_rules_name_the_known_ones() -> None:
 
 def test_a_value_out_of_range_says_what_it_is_and_what_is_expected() -> None:
     (fault,) = faults("name: mine\ncrawl:\n  languages: [en]\n  min_language_score: 65\n")
-    assert fault == "mine.yaml:4: crawl.min_language_score is 65; input should be less than or equal to 1."
+    assert fault == "mine.yaml:4: crawl.min_language_score is 65; expected at most 1."
 
 
 def test_a_threshold_out_of_range_names_its_line() -> None:
@@ -100,12 +103,58 @@ def test_minhash_threshold_needs_permutations() -> None:
     assert "threshold and permutations go together" in fault
 
 
-@pytest.mark.parametrize("language", ["EN", "english", "e"])
-def test_languages_are_codes(language: str) -> None:
-    (fault,) = faults(f"name: mine\ncrawl:\n  languages: [{language}]\n")
-    assert fault.startswith("mine.yaml:3: crawl.languages is")
+@pytest.mark.parametrize(("language", "meant"), [("EN", " Did you mean en?"), ("english", ""), ("xx", "")])
+def test_languages_are_codes_that_the_language_model_knows(language: str, meant: str) -> None:
+    (fault,) = faults(f"name: mine\ncrawl:\n  languages:\n  - de\n  - {language}\n")
+    assert fault.startswith(f"mine.yaml:5: crawl.languages has '{language}', which is none of the 176 languages")
+    assert fault.endswith(f"such as en, de or zh.{meant}")
+
+
+def test_the_codes_are_those_of_the_language_model() -> None:
+    labels = fasttext.load_model(str(language_model())).labels
+    assert {label.removeprefix("__label__") for label in labels} == CODES
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("crawl: {languages: de}", "crawl.languages is 'de'; expected a list such as [de]."),
+        ("crawl: {languages: [no]}", 'crawl.languages has false: YAML reads no so; write "no", quoted.'),
+        ("crawl: {extractor: x}", "crawl.extractor is 'x'; expected 'trafilatura' or 'resiliparse'."),
+        ("filter: [c4]", "filter is ['c4']; expected keys with their values, such as gopher_quality: {min_words: 50}."),
+        ("filter: {c4: 3}", "filter.c4 is 3; expected keys with their values, or nothing for the defaults."),
+        ("dedup: {exact: maybe}", "dedup.exact is 'maybe'; expected true or false."),
+        ("dedup: {minhash: {bands: x}}", "dedup.minhash.bands is 'x'; expected a whole number."),
+        ("dedup: null", "dedup is null; expected keys with their values, or nothing for the defaults."),
+        ("tokenize: {vocabulary: 3}", "tokenize.vocabulary is 3; expected text."),
+    ],
+)
+def test_what_was_expected_is_told_in_words_of_recipes(text: str, told: str) -> None:
+    assert faults(f"name: mine\n{text}\n") == [f"mine.yaml:2: {told}"]
+
+
+def test_a_vocabulary_that_is_not_there_names_the_recipes_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\ntokenize:\n  vocabulary: none.model\n")
+    with pytest.raises(RecipeError, match=r"mine.yaml:3: tokenize.vocabulary is none.model, but there is no such file"):
+        load_recipe(path)
+
+
+def test_a_folder_and_a_binary_file_are_no_recipes(tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "one.yaml").write_text("name: one\n")
+    with pytest.raises(RecipeError, match=r"is a folder; a recipe is a YAML file. In it: .*one.yaml"):
+        load_recipe(tmp_path)
+    with pytest.raises(RecipeError, match="binary is not text in UTF-8"):
+        load_recipe(tmp_path / "binary")
+
+
+def test_a_recipe_is_offered_by_its_name_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(RecipeError, match=r"fineweb: no such recipe. Did you mean recipes/fineweb.yaml\?"):
+        load_recipe("fineweb")
 
 
 def test_a_similarity_of_nothing_is_refused() -> None:
     (fault,) = faults("name: mine\ndedup:\n  minhash: {similarity: 0}\n")
-    assert fault == "mine.yaml:3: dedup.minhash.similarity is 0; input should be greater than 0."
+    assert fault == "mine.yaml:3: dedup.minhash.similarity is 0; expected more than 0."

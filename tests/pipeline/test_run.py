@@ -1,6 +1,7 @@
 """The whole run, on a small crawl: counts add up, copies go, and any way of running gives the same bytes."""
 
 import contextlib
+import gzip
 import json
 import os
 import shutil
@@ -15,11 +16,16 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from corpuscle.summary import print_summary
 from pipeline.artifact import read_batches
+from pipeline.explain import ExplainError, explain
+from pipeline.lock import LockedError, claim
 from pipeline.manifest import STEPS, read_manifest
 from pipeline.recipe import load_recipe, parse_recipe
-from pipeline.run import run
+from pipeline.replace import ReplaceError, check_replaces
+from pipeline.run import find_archives, run
 from pipeline.step import StepError
+from pipeline.tokenize.reader import EmptyCorpusError, ShardSet
 from tests.conftest import write_warc
 from tests.pipeline.conftest import corpuscle, digests
 
@@ -260,6 +266,74 @@ def test_a_faulty_recipe_is_told_before_anything_runs(sample_crawl: Path, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+def test_another_input_does_not_take_a_corpuss_place_unasked(
+    corpus: Path, sample_pages: list, sample_crawl: Path, recipe: Path, tmp_path: Path
+) -> None:
+    folder, other = shutil.copytree(corpus, tmp_path / "out"), tmp_path / "other"
+    write_warc(other / "other.warc.gz", sample_pages[:60])
+    with pytest.raises(ReplaceError, match="holds a corpus of 3 archives, recipe small, .* Give --replace"):
+        make(recipe, other, folder)
+    assert digests(folder) == digests(corpus)
+    said: list[str] = []
+    parsed = parse_recipe(recipe.read_text(), "test.yaml")
+    run(parsed, [f"{other}/*"], str(folder), ["--runner=FnApiRunner"], replace=True, say=said.append)
+    assert said[0].endswith("of another input; it is replaced.")
+    assert read_manifest(str(folder), "index")["inputs"][0]["warc_file"] == "other.warc.gz"  # type: ignore[index]
+
+
+def test_a_stopped_runs_folder_is_not_taken_by_another_input(
+    corpus: Path, sample_pages: list, recipe: Path, tmp_path: Path
+) -> None:
+    folder, other = shutil.copytree(corpus, tmp_path / "out"), tmp_path / "other"
+    for name in ("", *STEPS):
+        (folder / name / "manifest.json").unlink()
+    write_warc(other / "other.warc.gz", sample_pages[:60])
+    with pytest.raises(ReplaceError, match="holds an unfinished run over 3 archives, of another input"):
+        make(recipe, other, folder)
+
+
+def test_archives_that_were_moved_or_joined_by_others_are_the_same_input(
+    corpus: Path, sample_pages: list, sample_crawl: Path, tmp_path: Path
+) -> None:
+    moved = shutil.copytree(sample_crawl, tmp_path / "moved")
+    archives = find_archives([f"{moved}/*"])
+    assert "is brought up to date with recipe new" in str(check_replaces(str(corpus), archives, "new", False))
+    assert "is replaced by one of 1 archive, recipe new" in str(check_replaces(str(corpus), archives[:1], "new", False))
+
+
+def test_a_folder_that_is_being_written_is_refused(sample_crawl: Path, recipe: Path, tmp_path: Path) -> None:
+    with claim(str(tmp_path)), pytest.raises(LockedError, match=f"another run .* is writing {tmp_path}"):
+        make(recipe, sample_crawl, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_goes_away_does_not_stop_a_run(sample_crawl: Path, recipe: Path, tmp_path: Path) -> None:
+    command = ["run", str(recipe), *map(str, sample_crawl.iterdir()), "--output", str(tmp_path / "out"), "--no-report"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "corpuscle.main", *command, "--", "--runner=FnApiRunner"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait() == 0
+    assert (tmp_path / "out/manifest.json").exists()
+
+
+def test_the_summary_names_what_could_not_be_read(
+    sample_pages: list, recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    crawl, folder = tmp_path / "crawl", tmp_path / "out"
+    write_warc(crawl / "good.warc.gz", sample_pages)
+    for number in range(6):
+        (crawl / f"junk{number}.warc").write_text("junk\n")
+    (crawl / "none.warc.gz").write_bytes(gzip.compress(b""))
+    print_summary(make(recipe, crawl, folder), str(folder))
+    told = capsys.readouterr().out
+    assert "6 could not be read:\n  junk0.warc, byte 0: not_warc: expected a record" in told
+    assert f"  1 more: {folder}/index/quarantine\n" in told
+    assert "none.warc.gz: no page in it (20 bytes)" in told
+
+
 def test_a_corpus_of_nothing_says_so(sample_crawl: Path, recipe: Path, tmp_path: Path) -> None:
     strict = tmp_path / "strict.yaml"
     strict.write_text(recipe.read_text().replace("languages: [en]", "languages: [fi]"))
@@ -297,7 +371,9 @@ def test_explain_goes_from_a_token_to_the_record_and_back(corpus: Path) -> None:
     told = corpuscle("explain", str(corpus), "train-00000:7").stdout
     url = next(line.split()[1] for line in told.splitlines() if line.startswith("url "))
     assert "payload digest matches" in told
-    assert "train-00000:0-" in told
+    assert "train-00000:0 to train-00000:" in told
+    assert "both included" in told
+    assert told.count("language = en") == 1
     assert corpuscle("explain", str(corpus), url).stdout in told
 
 
@@ -307,6 +383,54 @@ def test_explain_names_the_twin_of_a_copy(corpus: Path) -> None:
     removed, kept = (told, other) if "near_duplicate" in told else (other, told)
     assert "dedup            removed: near_duplicate; kept instead: https://" in removed
     assert "tokens           " in kept
+
+
+def test_explain_takes_a_shards_path(corpus: Path) -> None:
+    (story,) = explain(str(corpus), "tokenize/train-00000.arrow:7")
+    assert story.token is not None
+    assert (story.token.shard, story.token.position) == ("train-00000", 7)
+
+
+@pytest.mark.parametrize("target", ["train-00000:-1", "train-00000:abc", "train-00000"])
+def test_explain_says_that_a_token_is_a_number(corpus: Path, target: str) -> None:
+    with pytest.raises(ExplainError, match=f"'{target}' names a shard, but no token of it; expected a number from 0"):
+        explain(str(corpus), target)
+
+
+@pytest.mark.parametrize("target", ["http://near.example/2", "https://www.near.example/2/", "near.example/2"])
+def test_explain_offers_the_url_that_was_nearly_given(corpus: Path, target: str) -> None:
+    with pytest.raises(ExplainError, match="Near it: https://near.example/2\\."):
+        explain(str(corpus), target)
+
+
+def test_explain_shows_the_measure_that_decided_with_its_threshold(
+    sample_crawl: Path, recipe: Path, tmp_path: Path
+) -> None:
+    make(recipe, sample_crawl, tmp_path / "out", **{"gopher_quality:": "gopher_quality: {min_words: 100000}"})
+    (story,) = explain(str(tmp_path / "out"), "https://host4.example/page/4")
+    station = story.stations[-1]
+    assert (station.step, station.outcome, station.reason) == ("filter", "removed", "too_few_words")
+    assert station.decisive == "gopher_quality.words"
+    assert station.because == f"gopher_quality.words is {station.measures['gopher_quality.words']}, wanted ≥ 100k"
+    with pytest.raises(ExplainError, match="this corpus kept no document, so it has no shards"):
+        explain(str(tmp_path / "out"), "train-00000:0")
+    with pytest.raises(EmptyCorpusError, match="this corpus kept no document; its report.html says where"):
+        ShardSet(tmp_path / "out")
+
+
+def test_explain_says_which_language_was_wanted(sample_crawl: Path, recipe: Path, tmp_path: Path) -> None:
+    make(recipe, sample_crawl, tmp_path / "out", **{"languages: [en]": "languages: [fi, eo]"})
+    (story,) = explain(str(tmp_path / "out"), "https://host4.example/page/4")
+    assert story.stations[-1].because == "not in a wanted language (fi, eo)"
+
+
+def test_explain_says_where_it_looked_for_an_archive(sample_pages: list, recipe: Path, tmp_path: Path) -> None:
+    write_warc(tmp_path / "crawl/a.warc.gz", sample_pages)
+    make(recipe, tmp_path / "crawl", tmp_path / "out")
+    (tmp_path / "crawl/a.warc.gz").rename(tmp_path / "b.warc.gz")
+    (story,) = explain(str(tmp_path / "out"), "train-00000:0")
+    assert story.record.startswith("can't be read now: it is not there. Looked for ")
+    assert f"{tmp_path}/crawl/a.warc.gz" in story.record
 
 
 @pytest.mark.parametrize("target", ["train-00000:99999999", "train-00099:0", "https://nowhere.example/", "0" * 32])

@@ -80,6 +80,28 @@ def test_the_best_and_the_last_are_kept(tmp_path: Path, vocabulary: Path) -> Non
     assert names(tmp_path / "out") == {"step-000050"}
 
 
+def test_a_checkpoint_without_a_validation_loss_does_not_take_the_place_of_one_that_has_it(
+    tmp_path: Path, vocabulary: Path
+) -> None:
+    put(tmp_path / "out", vocabulary, 5, None)
+    put(tmp_path / "out", vocabulary, 10, 3.0)
+    assert find(tmp_path / "out").name == "step-000010"
+    put(tmp_path / "out", vocabulary, 13, None)
+    assert find(tmp_path / "out").name == "step-000010"
+    assert find(tmp_path / "out", "last").name == "step-000013"
+
+
+def test_who_may_read_one_file_of_a_checkpoint_may_read_all(tmp_path: Path, vocabulary: Path) -> None:
+    folder = put(tmp_path / "out", vocabulary, 7, 2.5)
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
+
+
+def test_a_checkpoint_whose_folder_is_gone_is_named(tmp_path: Path, vocabulary: Path) -> None:
+    shutil.rmtree(put(tmp_path / "out", vocabulary, 7, 2.5))
+    with pytest.raises(FileNotFoundError, match="step-000007 is missing, though .*checkpoints.json names it"):
+        load(tmp_path / "out")
+
+
 def test_without_validation_the_last_is_the_best(tmp_path: Path, vocabulary: Path) -> None:
     for step in (10, 20):
         put(tmp_path / "out", vocabulary, step, None)

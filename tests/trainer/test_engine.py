@@ -3,6 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainer import engine as engine_module
 from trainer.engine import Engine, Request, Written
 from trainer.model import Llama, ModelConfig
 from trainer.sampling import GREEDY, Sampling
@@ -95,11 +96,13 @@ def test_a_prompt_without_tokens_is_refused() -> None:
 @given(
     st.lists(st.tuples(st.integers(1, 40), st.integers(1, 30), st.integers(0, 6)), min_size=1, max_size=9),
     st.integers(1, 4),
+    st.sampled_from([3, 512]),
 )
 def test_what_a_request_gets_does_not_depend_on_when_it_joins_or_whom_it_meets(
-    requests: list[tuple[int, int, int]], rows: int
+    requests: list[tuple[int, int, int]], rows: int, piece: int
 ) -> None:
     model = lively()
+    engine_module.PIECE = piece  # short ones, so that a prompt of 40 tokens is read in many
     engine, got, waiting, alone = Engine(model, rows), dict[int, list[int]](), list(enumerate(requests)), []
     numbers: dict[int, int] = {}
     time = 0
@@ -112,6 +115,7 @@ def test_what_a_request_gets_does_not_depend_on_when_it_joins_or_whom_it_meets(
         for event in engine.step():
             got.setdefault(event.request, []).append(event.token)
         time += 1
+    engine_module.PIECE = 512
     for index, (length, most, _) in enumerate(requests):
         prompt = [(index * 7 + place * 3) % 30 + 1 for place in range(length)]
         alone = [
@@ -158,3 +162,18 @@ def test_a_cancelled_request_makes_room_and_gets_no_more() -> None:
     events: list[Written] = [event for step in engine.run() for event in step]
     assert [event.request for event in events] == [second] * 5
     assert [event.token for event in events] == written(model, [[2, 3]], 5)[0]
+
+
+def test_a_long_prompt_is_read_while_others_go_on_writing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "PIECE", 8)
+    engine = Engine(lively(), 2)
+    short = engine.add(Request([1], 20, GREEDY))
+    engine.step()
+    long = engine.add(Request([index % 30 + 1 for index in range(40)], 3, GREEDY))
+    steps = [{event.request for event in engine.step()} for _ in range(4)]
+    assert steps == [{short}, {short}, {short}, {short, long}]
+
+
+def test_no_setting_can_leave_nothing_to_draw_from() -> None:
+    for sampling in (Sampling(temperature=1e-40), Sampling(temperature=1e-5), Sampling(top_p=1e-50)):
+        assert written(lively(), [[1, 5]], 5, sampling) == written(lively(), [[1, 5]], 5)

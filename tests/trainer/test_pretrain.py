@@ -17,8 +17,8 @@ from pipeline.tokenize.reader import ShardSet
 from trainer import checkpoint
 from trainer.config import PretrainConfig, from_arguments
 from trainer.learner import Learner, largest_divisor
-from trainer.optimizer import DivergedError
 from trainer.log import Record, read_log
+from trainer.optimizer import DivergedError
 from trainer.pretrain import main, pretrain
 from trainer.progress import Silent
 from trainer.sample import sample, sample_batch
@@ -255,7 +255,7 @@ def test_the_trained_model_writes_words(shards: Path, sentences: list[str], tmp_
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"steps": None}, "give steps or minutes, and not both"),
+        ({"steps": None}, "neither steps nor minutes is given"),
         ({"steps": 5, "minutes": 1.0}, "give steps or minutes, and not both"),
         ({"seq_len": 0}, "seq_len is 0; it must be at least 1"),
         ({"lr": 0.0}, "lr is 0.0; it must be more than 0"),
@@ -287,6 +287,33 @@ def test_the_command_line_has_an_option_for_every_setting() -> None:
     read = from_arguments(PretrainConfig, "pretrain", "about", given)
     settings = {"model": "micro", "minutes": 1.5, "batch_tokens": 512, "compile": True}
     assert read == PretrainConfig(data=Path("d"), output=Path("o"), **settings)  # type: ignore[arg-type]
+
+
+def test_the_corpus_may_be_named_by_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    read = from_arguments(PretrainConfig, "pretrain", "about", ["d", "--output", "o", "--steps", "5"])
+    assert read.data == Path("d")
+    with pytest.raises(SystemExit):
+        from_arguments(PretrainConfig, "pretrain", "about", ["--help"])
+    assert "usage: pretrain DATA --output OUTPUT [options]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--output", "o", "--steps", "5"], "give the data once: DATA, or --data DATA"),
+        (["d", "--data", "d", "--output", "o", "--steps", "5"], "give the data once"),
+        (["d", "--steps", "5"], "the following arguments are required: --output"),
+        (["d", "--output", "o"], "neither steps nor minutes is given"),
+    ],
+)
+def test_a_wrong_command_line_is_told_in_two_lines(
+    given: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        from_arguments(PretrainConfig, "pretrain", "about", given)
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith(f"error: {message}")
+    assert told[1:] == ["pretrain --help shows what can be given."]
 
 
 def test_the_command_line_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,6 +33,17 @@ def test_a_file_gets_a_line_for_each_evaluation() -> None:
 
 
 @pytest.mark.parametrize(
+    ("done", "said"), [(0, ""), (87, "resumed from step 87 of 120\n"), (120, "already finished: 120 steps\n")]
+)
+def test_a_run_that_goes_on_says_from_where(done: int, said: str) -> None:
+    out = io.StringIO()
+    screen = Screen(Console(file=out, width=160))
+    screen.start([("model", "nano")], done, 120)
+    screen.stop()
+    assert out.getvalue() == "model  nano\n" + said
+
+
+@pytest.mark.parametrize(
     ("number", "text"), [(7, "7"), (999, "999"), (1_000, "1 k"), (1_262_720, "1.26 M"), (999_600, "1 M"), (2e21, "2 Z")]
 )
 def test_numbers_are_shortened_to_three_digits(number: float, text: str) -> None:

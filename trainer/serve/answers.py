@@ -1,9 +1,10 @@
 """Requests -> streams of text: turns are written by a worker, their tool calls are run in threads."""
 
 import asyncio
+import contextlib
+import threading
 import time
-from collections.abc import AsyncGenerator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -11,10 +12,17 @@ from typing import Any, TypeVar
 from trainer.conversation import Call
 from trainer.serve.metrics import Metrics
 from trainer.serve.worker import Worker
+from trainer.tools.toolbox import Toolbox
 from trainer.turn import Turn
 
 TOOL_SECONDS = 20.0
 """A tool has limits of its own; what passes this one has none, or broke them."""
+
+CALLS_A_ROUND = 8
+"""A turn of 512 tokens could ask hundreds of times."""
+
+CALLS_AT_ONCE = 8
+"""Of the whole server."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +46,12 @@ class Piece:
 
 @dataclass
 class Writer:
-    """Writes turns with one worker. `toolbox`: a `trainer.tools.toolbox.Toolbox`, or None."""
+    """Writes turns with one worker. `toolbox`: without one no call is answered."""
 
     worker: Worker
     metrics: Metrics
-    toolbox: Any = None
-    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, "tool"))
+    toolbox: Toolbox | None = None
+    running: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CALLS_AT_ONCE))
 
     async def write(self, turn: Turn) -> AsyncGenerator[Piece, None]:
         """The pieces of a turn; leaving early cancels it. `turn.finish` is set at the end."""
@@ -61,23 +69,55 @@ class Writer:
                         if turn.finish:
                             break
                 if turn.calls:
-                    uses = [await self._use(call) for call in turn.calls]
+                    uses = await asyncio.gather(*(self._use(*numbered) for numbered in enumerate(turn.calls)))
                     for use in uses:
                         yield Piece(tool=use)
                     turn.results([use.text for use in uses])
         finally:
             self.metrics.tokens.labels(name, "completion").inc(turn.written)
 
-    async def _use(self, call: Call) -> ToolUse:
-        loop = asyncio.get_running_loop()
+    async def _use(self, number: int, call: Call) -> ToolUse:
+        assert self.toolbox is not None
+        if number >= CALLS_A_ROUND:
+            return ToolUse(call, f"error: only {CALLS_A_ROUND} calls are answered at a time", error=True)
         try:
-            result = await asyncio.wait_for(loop.run_in_executor(self.pool, self.toolbox.run, call), TOOL_SECONDS)
+            async with asyncio.timeout(TOOL_SECONDS), self.running:
+                result = await _in_thread(lambda: self.toolbox.run(call))  # type: ignore[union-attr]
             use = ToolUse(call, result.text, result.error, result.png, result.sources)
         except TimeoutError:
             use = ToolUse(call, f"error: the tool gave no answer in {TOOL_SECONDS:g} s", error=True)
-        known = call.tool if call.tool in getattr(self.toolbox, "names", ()) else "unknown"
+        known = call.tool if call.tool in self.toolbox.names else "unknown"
         self.metrics.tools.labels(known, "error" if use.error else "ok").inc()
         return use
+
+
+R = TypeVar("R")
+
+
+async def _in_thread(work: Callable[[], R]) -> R:
+    """In a daemon thread of its own: one that never returns holds up neither the others nor the server's end."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[R] = loop.create_future()
+
+    def tell(result: R | None, error: Exception | None) -> None:
+        if done.done():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(result)  # type: ignore[arg-type]
+
+    def run() -> None:
+        result, failure = None, None
+        try:
+            result = work()
+        except Exception as error:
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(tell, result, failure)
+
+    threading.Thread(target=run, name="tool", daemon=True).start()
+    return await done
 
 
 T = TypeVar("T")

@@ -7,10 +7,11 @@ import dataclasses
 import json
 import secrets
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -39,9 +40,13 @@ from trainer.serve.schema import (
     SamplingBody,
 )
 from trainer.serve.worker import BusyError, StoppedError, Worker
+from trainer.tools.toolbox import Toolbox
 from trainer.turn import Limits, StopText, TooLongError, Turn
 
 PAGE = Path(__file__).parent / "page"
+MOST_WRITING = 64
+"""Reports that may wait for the store at a time."""
+
 STREAMS_APART = 1 << 20
 """Distance between the random streams of one request's answers; a turn uses one a round."""
 
@@ -65,7 +70,7 @@ class ApiError(Exception):
         self.status, self.message, self.code = status, message, code
 
 
-def create_app(settings: Settings, workers: Sequence[Worker], keeper: Keeper, toolbox: Any = None) -> Guard:
+def create_app(settings: Settings, workers: Sequence[Worker], keeper: Keeper, toolbox: Toolbox | None = None) -> Guard:
     """The ASGI application. The first worker is the default model; with a second one there is an arena."""
     metrics = Metrics()
     writers = {worker.name: Writer(worker, metrics, toolbox) for worker in workers}
@@ -75,13 +80,15 @@ def create_app(settings: Settings, workers: Sequence[Worker], keeper: Keeper, to
     async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
         yield
         for worker in workers:
-            await asyncio.to_thread(worker.stop)
+            worker.stop()
+        for worker in workers:
+            await asyncio.to_thread(worker.join)
 
     app = FastAPI(title="Corpuscle", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(RequestValidationError, _wrong_body)
     app.add_exception_handler(HTTPException, _http_error)
-    for kind in (TooLongError, ConversationError, BusyError, StoppedError, StoreBusyError, StoreError):
+    for kind in (TooLongError, ConversationError, BusyError, StoppedError, StoreBusyError, StoreError, ValueError):
         app.add_exception_handler(kind, _known_error)
     server.routes(app)
     app.mount("/", StaticFiles(directory=PAGE, html=True))
@@ -95,6 +102,9 @@ class _Server:
     writers: dict[str, Writer]
     keeper: Keeper
     arena: Arena = field(default_factory=Arena)
+    storing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, "store"))
+    readers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "read"))
+    writing: int = 0
 
     def routes(self, app: FastAPI) -> None:
         app.get("/health")(self.health)
@@ -114,9 +124,13 @@ class _Server:
 
     # What a monitor asks
 
-    async def health(self) -> dict[str, Any]:
+    async def health(self) -> JSONResponse:
+        """503 where a model no longer writes."""
         loads = {name: writer.worker.active for name, writer in self.writers.items()}
-        return {"status": "ok", "models": loads}
+        failed = [name for name, writer in self.writers.items() if writer.worker.failed]
+        if failed:
+            return JSONResponse({"status": "failed", "failed": failed, "models": loads}, 503)
+        return JSONResponse({"status": "ok", "models": loads})
 
     async def prometheus(self) -> Response:
         for name, writer in self.writers.items():
@@ -131,7 +145,7 @@ class _Server:
             "arena": len(self.writers) > 1,
             "context": first.worker.context,
             "max_tokens": self.settings.max_tokens,
-            "tools": list(getattr(first.toolbox, "names", ())),
+            "tools": list(first.toolbox.names) if first.toolbox is not None else [],
         }
 
     async def models(self) -> dict[str, Any]:
@@ -169,11 +183,11 @@ class _Server:
             for place in range(body.n)
         ]
         about = self._answer("chat.completion", "chatcmpl", writer, sampling)
+        writer.worker.check_room(len(turns))  # a stream that has begun can't refuse any more
         if body.stream:
-            self._has_room(writer)
             usage = body.stream_options is not None and body.stream_options.include_usage
             return _events(self._chat_chunks(writer, turns, about, usage))
-        await _until_left(request, asyncio.gather(*(_drain(writer.write(turn)) for turn in turns)))
+        await _until_left(request, [writer.write(turn) for turn in turns])
         choices = [
             {"index": place, "message": _chat_message(turn), "finish_reason": turn.finish, "logprobs": None}
             for place, turn in enumerate(turns)
@@ -195,7 +209,9 @@ class _Server:
                 delta = {"content": piece.text} if piece.tool is None else {"corpuscle_tool": _tool(piece)}
                 yield chunk(place, delta)
         for place, turn in enumerate(turns):
-            yield chunk(place, {}, turn.finish)
+            asked = _calls(turn)
+            calls = {"tool_calls": [{"index": number, **call} for number, call in enumerate(asked)]} if asked else {}
+            yield chunk(place, calls, turn.finish)
         if usage:
             yield {**about, "choices": [], "usage": _usage(turns)}
 
@@ -217,14 +233,14 @@ class _Server:
             read, wrote = sum(map(len, rows)), sum(text.written for text in texts)
             return {"prompt_tokens": read, "completion_tokens": wrote, "total_tokens": read + wrote}
 
+        worker.check_room(len(texts))
         if not body.stream:
-            await _until_left(request, asyncio.gather(*map(_drain, streams)))
+            await _until_left(request, streams)
             choices = [
                 {"index": place, "text": text.text, "finish_reason": text.finish, "logprobs": None}
                 for place, text in enumerate(texts)
             ]
             return JSONResponse({**about, "choices": choices, "usage": usage()})
-        self._has_room(writer)
 
         async def chunks() -> AsyncGenerator[dict[str, Any], None]:
             async with contextlib.aclosing(merged(streams)) as pieces:
@@ -240,14 +256,14 @@ class _Server:
     # What people say
 
     async def report(self, body: ReportBody) -> dict[str, Any]:
-        checkpoint = self._writer(body.model).worker.about.id
-        stored = await asyncio.to_thread(self.keeper.report, body, checkpoint)
+        checkpoint = body.checkpoint or self._writer(body.model).worker.about.id
+        stored = await self._write(self.keeper.report, body, checkpoint)
         self.metrics.stored.labels("report").inc()
         return {"id": stored}
 
     async def compare(self, body: ComparisonBody) -> dict[str, Any]:
-        checkpoints = [self._writer(answer.model).worker.about.id for answer in (body.a, body.b)]
-        stored = await asyncio.to_thread(self.keeper.compare, body, checkpoints[0], checkpoints[1])
+        checkpoints = [answer.checkpoint or self._writer(answer.model).worker.about.id for answer in (body.a, body.b)]
+        stored = await self._write(self.keeper.compare, body, checkpoints[0], checkpoints[1])
         self.metrics.stored.labels("comparison").inc()
         return {"id": stored}
 
@@ -264,7 +280,7 @@ class _Server:
             for writer in pair
         ]
         for writer in pair:
-            self._has_room(writer)
+            writer.worker.check_room(1)
 
         async def lines() -> AsyncGenerator[bytes, None]:
             try:
@@ -274,7 +290,7 @@ class _Server:
                         yield _line({"side": "ab"[place], "text": piece.text, "tool": piece.tool and _tool(piece)})
                 ids = [writer.worker.about.id for writer in pair]
                 names = [writer.worker.name for writer in pair]
-                match = self.arena.finish(messages, [turn.text for turn in turns], ids, names, sampling, limits)
+                match = self.arena.finish(messages, [turn.said for turn in turns], ids, names, sampling, limits)
                 yield _line({"match": match})
             except (StoppedError, BusyError) as error:
                 yield _line({"error": str(error)})
@@ -285,15 +301,25 @@ class _Server:
         match = self.arena.find(body.match)
         if match is None:
             raise ApiError(404, "no such match, or it has been forgotten since; ask again.")
-        stored = await asyncio.to_thread(self.keeper.arena, match, body)
+        stored = await self._write(self.keeper.arena, match, body)
         self.metrics.stored.labels("arena").inc()
         return {"id": stored, "a": match.names[0], "b": match.names[1]}
 
     async def arena_ratings(self) -> dict[str, Any]:
         names = {writer.worker.about.id: name for name, writer in self.writers.items()}
-        return await asyncio.to_thread(self.keeper.ratings, names)
+        return await asyncio.get_running_loop().run_in_executor(self.readers, self.keeper.ratings, names)
 
     # Parts
+
+    async def _write(self, work: Callable[..., str], *arguments: Any) -> str:
+        """In a thread of the store's own; where too many wait for it already, the client is to come back."""
+        if self.writing >= MOST_WRITING:
+            raise StoreBusyError(f"{self.writing} others are being stored; try again.")
+        self.writing += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.storing, work, *arguments)
+        finally:
+            self.writing -= 1
 
     def _writer(self, name: str | None) -> Writer:
         if name is None:
@@ -309,12 +335,6 @@ class _Server:
 
     def _limits(self, body: SamplingBody) -> Limits:
         return Limits(min(body.max_tokens or self.settings.max_tokens, self.settings.max_tokens), body.stops)
-
-    @staticmethod
-    def _has_room(writer: Writer) -> None:
-        """A stream has begun when it finds that there is no room; so it is asked before."""
-        if writer.worker.active >= writer.worker.most:
-            raise BusyError(f"{writer.worker.active} requests are running or waiting, which is the most; try again.")
 
     @staticmethod
     def _answer(kind: str, prefix: str, writer: Writer, sampling: Sampling) -> dict[str, Any]:
@@ -369,23 +389,24 @@ class _Completion:
                     return
 
 
-R = TypeVar("R")
+async def _until_left(request: Request, streams: Sequence[AsyncGenerator[Any, None]]) -> None:
+    """Reads streams to their ends, unless the client leaves or one fails: then all are closed, and their rows free."""
 
+    async def drain() -> None:
+        async with contextlib.aclosing(merged(streams)) as items:
+            async for _ in items:
+                pass
 
-async def _until_left(request: Request, work: "asyncio.Future[R]") -> R:
-    """Waits for work, unless the client leaves first: then it is cancelled, and its rows are free again."""
-    while not work.done():
-        await asyncio.wait([work], timeout=0.5)
-        if not work.done() and await request.is_disconnected():
-            work.cancel()
-            raise ApiError(499, "the client has left.")
-    return work.result()
-
-
-async def _drain(stream: AsyncGenerator[Any, None]) -> None:
-    async with contextlib.aclosing(stream):
-        async for _ in stream:
-            pass
+    work = asyncio.create_task(drain())
+    try:
+        while not work.done():
+            await asyncio.wait([work], timeout=0.5)
+            if not work.done() and await request.is_disconnected():
+                raise ApiError(499, "the client has left.")
+        work.result()
+    finally:
+        work.cancel()
+        await asyncio.wait([work])
 
 
 def _events(chunks: AsyncGenerator[dict[str, Any], None]) -> StreamingResponse:
@@ -424,18 +445,28 @@ def _checked(text: str) -> None:
 
 def _chat_message(turn: Turn) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": turn.text}
-    last = turn.said[-1] if turn.said else None
-    if turn.finish == "tool_calls" and last is not None:
-        message["tool_calls"] = [
-            {"id": f"call_{place}", "type": "function", "function": {"name": call.tool, "arguments": call.input}}
-            for place, call in enumerate(last.calls)
-        ]
+    if asked := _calls(turn):
+        message["tool_calls"] = asked
     if len(turn.said) > 1:
         message["corpuscle_turns"] = [
             {"role": said.role, "content": said.content, "calls": [[call.tool, call.input] for call in said.calls]}
             for said in turn.said
         ]
     return message
+
+
+def _calls(turn: Turn) -> list[dict[str, Any]]:
+    """The calls that end a turn, for the client to answer; none where the turn ended otherwise."""
+    if turn.finish != "tool_calls" or not turn.said:
+        return []
+    return [
+        {
+            "id": f"call_{secrets.token_hex(12)}",
+            "type": "function",
+            "function": {"name": call.tool, "arguments": call.input},
+        }
+        for call in turn.said[-1].calls
+    ]
 
 
 def _tool(piece: Piece) -> dict[str, Any]:
@@ -477,12 +508,14 @@ async def _wrong_body(_: Request, error: Exception) -> JSONResponse:
 
 
 STATUS: dict[type[Exception], tuple[int, str | None]] = {
+    # the first that fits counts: TooLongError and ConversationError are ValueErrors too
     TooLongError: (400, "context_length_exceeded"),
     ConversationError: (400, None),
     BusyError: (429, "busy"),
     StoppedError: (503, None),
     StoreBusyError: (503, "store_busy"),
     StoreError: (503, "store_failed"),
+    ValueError: (400, None),
 }
 
 

@@ -21,11 +21,19 @@ class Match:
 
     id: str
     messages: Sequence[Message]
-    texts: tuple[str, str]
+    said: tuple[tuple[Message, ...], tuple[Message, ...]]
+    """What each answered, its tool calls and their results among it."""
     checkpoints: tuple[str, str]
     names: tuple[str, str]
     sampling: Sampling
     limits: Limits
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        first, second = (
+            "".join(message.content for message in said if message.role == "assistant") for said in self.said
+        )
+        return first, second
 
 
 @dataclass
@@ -42,7 +50,7 @@ class Arena:
     def finish(
         self,
         messages: Sequence[Message],
-        texts: Sequence[str],
+        said: Sequence[Sequence[Message]],
         checkpoints: Sequence[str],
         names: Sequence[str],
         sampling: Sampling,
@@ -51,7 +59,7 @@ class Arena:
         match = Match(
             str(uuid.uuid4()),
             tuple(messages),
-            (texts[0], texts[1]),
+            (tuple(said[0]), tuple(said[1])),
             (checkpoints[0], checkpoints[1]),
             (names[0], names[1]),
             sampling,

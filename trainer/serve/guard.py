@@ -1,5 +1,6 @@
 """What every request passes before anything reads it: host, key, type and size; and what every answer carries."""
 
+import asyncio
 import hmac
 import json
 from collections.abc import Callable, Sequence
@@ -19,6 +20,10 @@ HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 ]
+
+
+BODY_SECONDS = 30.0
+"""How long the next piece of a body may take."""
 
 
 class TooLargeError(Exception):
@@ -50,11 +55,13 @@ class Guard:
             self.count("refused", refusal[0])
             await _refuse(send, *refusal)
             return
-        received, started, refused = 0, False, False
+        received, whole, started, refused = 0, False, False, False
 
         async def counted() -> Message:
-            nonlocal received
-            message = await receive()
+            nonlocal received, whole
+            async with asyncio.timeout(None if whole else BODY_SECONDS):
+                message = await receive()
+            whole = whole or not message.get("more_body", False)
             received += len(message.get("body", b""))
             if received > self.most_bytes:
                 raise TooLargeError
@@ -78,12 +85,13 @@ class Guard:
         await self.app(scope, counted, protected)
 
     def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[int, str] | None:
-        host = headers.get(b"host", b"").decode("latin-1").rsplit(":", 1)[0].strip("[]").lower()
+        host = _name(headers.get(b"host", b"").decode("latin-1"))
         if "*" not in self.hosts and host not in self.hosts:
             return 421, f'this server does not answer to the name "{host[:100]}"; start it with --allow-host.'
         if self.keys and scope["path"].startswith(("/v1/", "/api/")):
-            given = headers.get(b"authorization", b"").removeprefix(b"Bearer ").strip()
-            if not any(hmac.compare_digest(given, key.encode()) for key in self.keys):
+            scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+            right = any(hmac.compare_digest(given.strip(), key.encode()) for key in self.keys)
+            if scheme.lower() != b"bearer" or not right:
                 return 401, "an API key is needed: send it as `Authorization: Bearer KEY`."
         if scope["method"] == "POST":
             if headers.get(b"content-type", b"").split(b";")[0].strip().lower() != b"application/json":
@@ -95,6 +103,13 @@ class Guard:
 
     def _too_large(self) -> str:
         return f"the body is larger than {self.most_bytes:,} bytes, which is the most; shorten the conversation."
+
+
+def _name(host: str) -> str:
+    """A Host header without its port: "[::1]:8000" -> "::1"."""
+    host = host.strip().lower()
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.rsplit(":", 1)[0]
+    return name.rstrip(".")
 
 
 KINDS = {401: "authentication_error", 429: "rate_limit_error", 500: "server_error", 503: "server_error"}

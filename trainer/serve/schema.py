@@ -10,10 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from trainer.conversation import Call, Message
 
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Id = Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")]
+"""A random UUID (version 4) of the client's, so that sending a thing again stores it once."""
+Checkpoint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Body(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
     @field_validator("*")
     @classmethod
@@ -33,7 +36,7 @@ def _checked(text: str) -> str:
 
 
 class FunctionCall(Body):
-    name: str = Field(max_length=200)
+    name: str
     arguments: str = ""
 
 
@@ -62,8 +65,8 @@ class ChatMessage(Body):
 
 
 class SamplingBody(Body):
-    temperature: float = Field(0.8, ge=0, le=10, allow_inf_nan=False)
-    top_p: float = Field(0.95, gt=0, le=1, allow_inf_nan=False)
+    temperature: float = Field(0.8, ge=0, le=10)
+    top_p: float = Field(0.95, gt=0, le=1)
     top_k: int = Field(0, ge=0)
     seed: Seed | None = None
     max_tokens: int | None = Field(None, ge=1)
@@ -129,10 +132,14 @@ class SamplingNote(Body):
 
 
 class ReportBody(Body):
-    """A problem that somebody reports, or a thumb. `id` is the client's, so that sending it again stores it once."""
+    """A problem that somebody reports, or a thumb.
 
-    id: str = Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+    `checkpoint` is the one that answered, which may no longer be served; without it, `model`'s is taken.
+    """
+
+    id: Id
     model: str | None = None
+    checkpoint: Checkpoint | None = None
     messages: list[ChatMessage] = Field(min_length=1, max_length=1000)
     category: Literal["wrong", "harmful", "refusal", "format", "repetition", "injection", "other"] | None = None
     description: str = Field("", max_length=10_000)
@@ -150,15 +157,30 @@ class ReportBody(Body):
 
 
 class AnswerNote(Body):
+    """An answer, from whom (as in `ReportBody`), and how it was drawn."""
+
     text: str
+    messages: list[ChatMessage] = Field([], max_length=1000)
+    """All that was said in the answer, where that is more than `text`: tool calls, their results, and last the text."""
     model: str | None = None
+    checkpoint: Checkpoint | None = None
     sampling: SamplingNote = SamplingNote()
+
+    @model_validator(mode="after")
+    def _ends_with_the_text(self) -> "AnswerNote":
+        if self.messages:
+            last = self.messages[-1].message()
+            if last.role != "assistant" or last.content != self.text:
+                raise ValueError("the answer's messages don't end with its text")
+            if any(message.role not in ("assistant", "tool") for message in self.messages):
+                raise ValueError("an answer has messages of the assistant and of tools alone")
+        return self
 
 
 class ComparisonBody(Body):
     """Two answers to the same messages, and which is better."""
 
-    id: str = Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+    id: Id
     messages: list[ChatMessage] = Field(min_length=1, max_length=1000)
     a: AnswerNote
     b: AnswerNote

@@ -1,6 +1,7 @@
 """One thread that owns a model and writes for everyone; requests reach it from the server's event loop."""
 
 import asyncio
+import logging
 import queue
 import threading
 from collections.abc import AsyncGenerator
@@ -12,13 +13,19 @@ from trainer.checkpoint import About, load
 from trainer.conversation import Template
 from trainer.engine import Engine, Request, Written
 
+_log = logging.getLogger(__name__)
+
 
 class BusyError(RuntimeError):
     """As many requests are running and waiting as may."""
 
 
 class StoppedError(RuntimeError):
-    """The worker has stopped, because the server does or because writing failed."""
+    """Writing has ended without an answer: the server stops, or something failed."""
+
+
+FAILURES = 3
+"""After so many failed steps in a row a worker gives up; one may be the fault of a single request, or of memory."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +49,12 @@ class Worker:
         self.rows = rows
         self.active = 0
         """Requests that run or wait. Changed on the event loop alone."""
+        self._model = loaded.model
         self._engine = Engine(loaded.model, rows)
         self._inbox: queue.SimpleQueue[_Job | asyncio.Queue[Written | Exception] | None] = queue.SimpleQueue()
         self._jobs: dict[int, _Job] = {}
+        self._lock = threading.Lock()
+        """Between the last look into the inbox and what is put there: nobody may wait for an answer for ever."""
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
@@ -59,13 +69,13 @@ class Worker:
 
         Raises BusyError where there is no room for it, and StoppedError where the worker has stopped.
         """
-        if self._failure is not None:
-            raise StoppedError(str(self._failure))
-        if self.active >= self.most:
-            raise BusyError(f"{self.active} requests are running or waiting, which is the most; try again soon.")
+        self.check_room(1)
         events: asyncio.Queue[Written | Exception] = asyncio.Queue()
+        with self._lock:
+            if self._failure is not None:
+                raise StoppedError(str(self._failure))
+            self._inbox.put(_Job(request, asyncio.get_running_loop(), events))
         self.active += 1
-        self._inbox.put(_Job(request, asyncio.get_running_loop(), events))
         ended = False
         try:
             while not ended:
@@ -80,18 +90,44 @@ class Worker:
             if not ended:
                 self._inbox.put(events)
 
+    @property
+    def failed(self) -> bool:
+        return self._failure is not None
+
+    def check_room(self, requests: int) -> None:
+        """Raises BusyError where so many more requests have no room, and StoppedError where nothing is written."""
+        if self._failure is not None:
+            raise StoppedError(str(self._failure))
+        if self.active + requests > self.most:
+            raise BusyError(
+                f"{self.active} requests are running or waiting, and {self.most} may; try again, or ask for less."
+            )
+
     def stop(self) -> None:
+        """Ends everything that is being written; returns at once."""
         self._inbox.put(None)
+
+    def join(self) -> None:
         self._thread.join()
 
     def _run(self) -> None:
-        try:
-            while self._receive():
+        failures = 0
+        while self._receive():
+            try:
                 self._deliver(self._engine.step())
-            self._fail(StoppedError("the server is stopping."))
-        except Exception as error:  # whatever it was: nobody may wait for an answer that will not come
-            self._fail(StoppedError(f"writing failed ({type(error).__name__}: {error}); restart the server."))
-            raise
+                failures = 0
+            except Exception as error:  # whatever it was: nobody may wait for an answer that will not come
+                _log.exception("writing failed")
+                failures += 1
+                reason = f"writing failed ({type(error).__name__}: {error})"
+                if failures == FAILURES:
+                    self._end(StoppedError(f"{reason}; restart the server."))
+                    return
+                for job in self._jobs.values():
+                    _post(job, [StoppedError(f"{reason}; try again.")])
+                self._jobs.clear()
+                self._engine = Engine(self._model, self.rows)
+        self._end(StoppedError("the server is stopping."))
 
     def _receive(self) -> bool:
         """Takes what has arrived; waits where there is nothing else to do. False at the end."""
@@ -121,14 +157,16 @@ class Worker:
         for loop, events in by_loop.items():
             _call(loop, [(job.events, event) for job, event in events])
 
-    def _fail(self, error: Exception) -> None:
-        self._failure = error
-        for job in self._jobs.values():
-            _post(job, [error])
-        while not self._inbox.empty():
-            item = self._inbox.get()
-            if isinstance(item, _Job):
-                _post(item, [error])
+    def _end(self, error: Exception) -> None:
+        """Tells everyone; who comes later is told by `write`."""
+        with self._lock:
+            self._failure = error
+            for job in self._jobs.values():
+                _post(job, [error])
+            while not self._inbox.empty():
+                item = self._inbox.get()
+                if isinstance(item, _Job):
+                    _post(item, [error])
 
 
 def _post(job: _Job, events: list[Written | Exception]) -> None:

@@ -28,6 +28,10 @@ class Toolbox:
         self.tools = {tool.name: tool for tool in tools}
         self.limit_chars = limit_chars
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.tools)
+
     def run(self, call: Call) -> Result:
         """A call's result; an error is one too, and none is raised."""
         result = self._run(call)

@@ -1,6 +1,9 @@
 import asyncio
 import json
+import os
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -240,3 +243,51 @@ def test_a_server_without_keys_stays_on_this_machine(model: Path, tmp_path: Path
 
     with pytest.raises(ValueError, match="set CORPUSCLE_API_KEYS"):
         build(Options(model, host="0.0.0.0"))
+
+
+def test_a_port_that_is_taken_is_said_before_any_address_is_shown(server: Served, model: Path) -> None:
+    port = server.url.rsplit(":", 1)[1]
+    command = [sys.executable, "-m", "corpuscle.main", "serve", str(model), "--port", port]
+    environment = {**os.environ, "CORPUSCLE_STORE": f"sqlite:///{server.store}"}
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    assert ended.returncode == 1
+    assert f"127.0.0.1:{port} can't be listened on" in ended.stderr
+    assert "http://" not in ended.stdout
+
+
+@pytest.mark.parametrize("body", [{"temperature": 1e-40}, {"top_p": 1e-50}, {"temperature": 10, "top_k": 10**9}])
+def test_extreme_settings_are_only_settings(server: Served, body: dict[str, Any]) -> None:
+    assert chat(server, **body).status_code == 200
+    assert httpx.get(server.url + "/health").json()["status"] == "ok"
+
+
+def test_a_connection_that_does_not_say_what_it_wants_is_closed(server: Served) -> None:
+    import socket
+
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as slow:
+        slow.sendall(b"GET /health HTTP/1.1\r\nHost: local")
+        assert slow.recv(1) == b""
+
+
+def test_other_spellings_of_host_and_scheme_are_understood(model: Path, serve: Serve, tmp_path: Path) -> None:
+    with serve(
+        model,
+        tmp_path / "r.db",
+        keys="k",
+    ) as served:
+        for host in ("LOCALHOST", "localhost.:80", "[::1]", "[::1]:8000"):
+            assert httpx.get(served.url + "/health", headers={"Host": host}).status_code == 200
+        assert httpx.get(served.url + "/v1/models", headers={"Authorization": "bearer k"}).status_code == 200
+
+
+def test_a_server_that_is_told_to_stop_ends_its_streams_with_a_word(model: Path, serve: Serve, tmp_path: Path) -> None:
+    with serve(model, tmp_path / "r.db", "--tokens", "100") as served:
+        body = {"messages": HELLO, "stream": True, "n": 8, "temperature": 3}
+        with httpx.stream("POST", served.url + "/v1/chat/completions", json=body, timeout=30) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            served.process.terminate()
+            rest = [line for line in lines if line]
+        assert rest[-1] == "data: [DONE]"
+        assert served.process.wait(10) is not None

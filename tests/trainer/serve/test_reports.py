@@ -1,4 +1,5 @@
 import json
+import math
 import random
 import signal
 import sqlite3
@@ -10,10 +11,17 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy.event import listen
 
 from labeling.store.database import Database
 from labeling.store.reports import comparisons, reports
 from tests.trainer.serve.conftest import Serve, Served
+from trainer.conversation import Message
+from trainer.sampling import Sampling
+from trainer.serve.arena import Match
+from trainer.serve.keep import Keeper
+from trainer.serve.schema import ArenaChoice
+from trainer.turn import Limits
 
 pytestmark = pytest.mark.slow
 SAID = [{"role": "user", "content": "mail me at jane.doe@example.org"}, {"role": "assistant", "content": "no"}]
@@ -63,7 +71,19 @@ def test_the_same_report_sent_twice_is_stored_once(server: Served) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"id": "1"}, {"category": "dull"}, {"category": None}, {"messages": []}, {"rating": 5}, {"description": "\ud800"}],
+    [
+        {"id": "1"},
+        {"id": "6ba7b810-9dad-11d1-80b4-00c04fd430c8"},  # of version 1
+        {"id": "6ba7b810-9dad-41d1-c0b4-00c04fd430c8"},  # of another variant
+        {"category": "dull"},
+        {"category": None},
+        {"messages": []},
+        {"rating": 5},
+        {"description": "\ud800"},
+        {"checkpoint": "ab" * 31},
+        {"sampling": {"temperature": math.nan}},
+        {"sampling": {"top_p": math.inf}},
+    ],
 )
 def test_a_wrong_report_is_refused(server: Served, wrong: dict[str, Any]) -> None:
     body = {"id": str(uuid.uuid4()), "messages": SAID, "category": "refusal", **wrong}
@@ -71,6 +91,76 @@ def test_a_wrong_report_is_refused(server: Served, wrong: dict[str, Any]) -> Non
         server.url + "/api/reports", content=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
     )
     assert answer.status_code == 400, answer.text
+
+
+def test_a_report_may_say_which_checkpoint_answered(server: Served) -> None:
+    answer = report(server, model="gone since", checkpoint="ab" * 32)
+    assert answer.status_code == 201
+    assert stored(server)[answer.json()["id"]].checkpoint_id == "ab" * 32
+
+
+CALLED: list[dict[str, Any]] = [
+    {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [{"type": "function", "function": {"name": "search", "arguments": "jane.doe@example.org"}}],
+    },
+    {"role": "tool", "content": "nothing"},
+    {"role": "assistant", "content": "I found nothing."},
+]
+
+
+def compare(server: Served, **a: Any) -> httpx.Response:
+    body = {"id": str(uuid.uuid4()), "messages": SAID[:1], "a": a, "b": {"text": "no"}, "choice": "a"}
+    return httpx.post(server.url + "/api/comparisons", json=body, timeout=60)
+
+
+def test_an_answer_that_used_tools_is_stored_with_its_turns_and_masked(server: Served) -> None:
+    answer = compare(server, text="I found nothing.", messages=CALLED, checkpoint="cd" * 32)
+    assert answer.status_code == 201
+    with Database(f"sqlite:///{server.store}") as database:
+        found = {item.id: item for item in comparisons(database)}[answer.json()["id"]]
+    assert (found.a.text, found.a.checkpoint_id, found.b.said) == ("I found nothing.", "cd" * 32, [])
+    assert [message["role"] for message in found.a.said] == ["assistant", "tool", "assistant"]
+    assert "jane.doe" not in json.dumps(found.a.said)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        CALLED[:2],  # no answer
+        [CALLED[0], CALLED[2]],  # no result
+        [{"role": "user", "content": "?"}, CALLED[2]],
+        [{"role": "assistant", "content": "Something else."}],
+    ],
+)
+def test_turns_that_are_no_answer_with_that_text_are_refused(server: Served, messages: list[dict[str, Any]]) -> None:
+    answer = compare(server, text="I found nothing.", messages=messages)
+    assert answer.status_code == 400, answer.text
+
+
+def test_ratings_are_reckoned_anew_only_after_a_choice(tmp_path: Path) -> None:
+    with Database(f"sqlite:///{tmp_path / 'reports.db'}") as database:
+        keeper, statements = Keeper(database), list[str]()
+        listen(database.engine, "before_cursor_execute", lambda *about: statements.append(about[2]))
+
+        def choose() -> None:
+            said = ((Message("assistant", "x"),), (Message("assistant", "y"),))
+            names = ("a" * 64, "b" * 64)
+            match = Match(str(uuid.uuid4()), [Message("user", "?")], said, names, names, Sampling(), Limits(9))
+            keeper.arena(match, ArenaChoice(match=match.id, choice="a"))
+
+        def matches() -> int:
+            return int(keeper.ratings({})["matches"])
+
+        assert matches() == 0
+        choose()
+        assert matches() == 1
+        statements.clear()
+        assert matches() == 1
+        assert not any("prompt" in statement for statement in statements)  # no row is read, only counted
+        choose()
+        assert matches() == 2
 
 
 def test_a_comparison_is_stored(server: Served) -> None:

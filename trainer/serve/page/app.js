@@ -77,19 +77,33 @@ async function store(path, body) {
 }
 
 const system = () => ($("system").value.trim() ? [{ role: "system", content: $("system").value.trim() }] : []);
-const sampling = () => ({ temperature: Number($("temperature").value), max_tokens: Number($("max-tokens").value) || about.max_tokens });
+const sampling = () => ({
+  temperature: Number($("temperature").value),
+  top_p: 0.95,
+  max_tokens: Math.min(Number($("max-tokens").value) || about.max_tokens, about.max_tokens), // as the server cuts it
+});
 const promises = () => ({ consent: $("consent").checked, mask: $("mask").checked });
 
-function newAnswer(parent, name) {
+// An answer that is being written. `asked` is what `answerLast` fixed; `turns` are the messages before the last text.
+function newAnswer(parent, asked, name) {
   const card = make("article", parent, "answer writing");
   if (name) make("div", card, "name", name);
-  const tools = make("div", card);
-  const text = make("div", card, "text");
+  const body = make("div", card);
+  let text = make("div", body, "text");
   return {
-    card, said: "", failed: false,
+    card, asked, said: "", turns: [], calls: [], sampling: asked.sampling, failed: false,
     add(piece) { this.said += piece; text.textContent = this.said; },
+    // Calls that follow each other without text between them are one message's; the results stand behind it.
     tool(use) {
-      const box = make("div", tools, "tool");
+      if (this.said || !this.turns.length) {
+        this.turns.push({ role: "assistant", content: this.said, tool_calls: [] });
+        if (this.said) text = make("div", null, "text");
+        this.said = "";
+      }
+      const asking = this.turns.findLast((message) => message.role === "assistant");
+      asking.tool_calls.push({ type: "function", function: { name: use.tool, arguments: use.input } });
+      this.turns.push({ role: "tool", content: use.text });
+      const box = make("div", body, "tool");
       make("code", box, "", use.tool + " " + use.input);
       make("pre", box, use.error ? "error" : "", use.text);
       if (use.picture && use.picture.startsWith("data:image/png;base64,")) {
@@ -98,29 +112,47 @@ function newAnswer(parent, name) {
         picture.alt = use.text;
       }
       for (const source of use.sources || []) make("div", box, "quiet", source.url + " · document " + source.id);
+      body.append(text);
     },
+    // Calls that nobody answers: of tools that are not here, or one more after the most that a turn may make.
+    unanswered(calls) {
+      this.calls = calls.map((each) => ({ type: "function", function: each.function }));
+      for (const { function: { name } } of calls) {
+        this.note("The model asks for " + name + (about.tools.includes(name) ? " once more than a turn may." : ", which is not served here."));
+      }
+    },
+    note(message) { make("p", card, "quiet note", message); },
     fail(message) { this.failed = true; make("p", card, "error", message).setAttribute("role", "alert"); },
     end() { card.classList.remove("writing"); },
+    // The conversation goes on without unanswered calls, which no model may read; what is reported has them.
+    history() { return [...this.turns, { role: "assistant", content: this.said }]; },
+    messages() {
+      const last = { role: "assistant", content: this.said };
+      return [...this.turns, this.calls.length ? { ...last, tool_calls: this.calls } : last];
+    },
+    source() { return { model: this.asked.model, checkpoint: this.checkpoint, sampling: this.sampling }; },
   };
 }
 
-async function write(answer, history, seed, signal) {
-  const how = { ...sampling(), seed };
-  const body = { model: $("models").value, messages: [...system(), ...history], stream: true, ...how };
+async function write(answer, signal) {
+  const { model, messages, sampling } = answer.asked;
+  answer.sampling = { ...sampling, seed: seed() };
   try {
-    const response = await call("v1/chat/completions", body, signal);
+    const response = await call("v1/chat/completions", { model, messages, stream: true, ...answer.sampling }, signal);
     for await (const line of lines(response)) {
       if (!line.startsWith("data: ") || line === "data: [DONE]") continue;
       const event = JSON.parse(line.slice(6));
       if (event.error) { answer.fail(event.error.message); break; }
-      const delta = event.choices[0]?.delta || {};
-      if (delta.content) answer.add(delta.content);
-      if (delta.corpuscle_tool) answer.tool(delta.corpuscle_tool);
+      answer.checkpoint = event.corpuscle.checkpoint;
+      const choice = event.choices[0];
+      if (choice?.delta.content) answer.add(choice.delta.content);
+      if (choice?.delta.corpuscle_tool) answer.tool(choice.delta.corpuscle_tool);
+      if (choice?.delta.tool_calls) answer.unanswered(choice.delta.tool_calls);
+      if (choice?.finish_reason === "length") answer.note("Cut at the limit.");
     }
   } catch (error) {
     if (error.name !== "AbortError") answer.fail(error.message);
   }
-  answer.sampling = how;
   answer.end();
 }
 
@@ -144,31 +176,37 @@ async function ask(text) {
   await answerLast();
 }
 
+// What is asked of whom is fixed here: the settings may change before somebody judges the answer.
 async function answerLast() {
   const history = messages.slice();
+  const asked = { model: $("models").value, history, messages: [...system(), ...history], sampling: sampling() };
   const turn = make("section", log, "turn");
   const mode = $("mode").value;
-  await busy((signal) => ({ chat: answerOne, pair: answerTwo, arena: answerArena })[mode](turn, history, signal));
+  await busy((signal) => ({ chat: answerOne, pair: answerTwo, arena: answerArena })[mode](turn, asked, signal));
 }
 
-async function answerOne(turn, history, signal) {
-  const answer = newAnswer(make("div", turn, "answers"));
-  await write(answer, history, seed(), signal);
-  if (!answer.failed) messages = [...history, { role: "assistant", content: answer.said }];
+// The conversation goes on with this answer, unless it has gone on without it: a new chat, or a later question.
+function goOn(turn, answer) {
+  if (turn.isConnected && !turn.nextSibling) messages = [...answer.asked.history, ...answer.history()];
+}
+
+async function answerOne(turn, asked, signal) {
+  const answer = newAnswer(make("div", turn, "answers"), asked);
+  await write(answer, signal);
+  if (!answer.failed) goOn(turn, answer);
   const actions = make("div", answer.card, "actions");
-  if (!answer.failed) thumbs(actions, answer, history);
+  if (!answer.failed) thumbs(actions, answer);
   button(actions, "Regenerate", async () => {
     if (running) return;
     while (turn.nextSibling) turn.nextSibling.remove();
     turn.remove();
-    messages = history;
+    messages = asked.history;
     await answerLast();
   });
 }
 
-function thumbs(actions, answer, history) {
-  const conversation = [...system(), ...history, { role: "assistant", content: answer.said }];
-  const base = () => ({ model: $("models").value, messages: conversation, sampling: answer.sampling, ...promises() });
+function thumbs(actions, answer) {
+  const base = () => ({ ...answer.source(), messages: [...answer.asked.messages, ...answer.messages()], ...promises() });
   const ids = { 1: uuid(), "-1": uuid() };
   const note = make("span", null, "quiet");
   const rate = async (element, rating) => {
@@ -191,7 +229,7 @@ function thumbs(actions, answer, history) {
 function openReport(base, note) {
   const dialog = $("report");
   const id = uuid();
-  $("description").value = $("wished").value = "";
+  dialog.querySelector("form").reset(); // what was cancelled is gone
   $("report-error").hidden = true;
   $("report-consent").checked = $("consent").checked;
   $("report-send").onclick = async () => {
@@ -210,24 +248,34 @@ function openReport(base, note) {
   dialog.showModal();
 }
 
-async function answerTwo(turn, history, signal) {
+async function answerTwo(turn, asked, signal) {
   const box = make("div", turn, "answers two");
-  const answers = [newAnswer(box, "A"), newAnswer(box, "B")];
-  await Promise.all(answers.map((answer) => write(answer, history, seed(), signal)));
+  const answers = [newAnswer(box, asked, "A"), newAnswer(box, asked, "B")];
+  await Promise.all(answers.map((answer) => write(answer, signal)));
   if (answers.some((answer) => answer.failed)) return;
+  if (signal.aborted) { stopped(turn, answers[0]); return; }
   const id = uuid();
-  const [a, b] = answers.map((answer) => ({ text: answer.said, model: $("models").value, sampling: answer.sampling }));
-  choices(turn, answers, history, async (choice) => {
-    await store("api/comparisons", { id, session, messages: [...system(), ...history], a, b, choice, ...promises() });
+  const [a, b] = answers.map((answer) => {
+    const more = answer.turns.length || answer.calls.length; // than a text
+    return { text: answer.said, messages: more ? answer.messages() : [], ...answer.source() };
+  });
+  choices(turn, answers, async (choice) => {
+    await store("api/comparisons", { id, session, messages: asked.messages, a, b, choice, ...promises() });
   });
 }
 
-async function answerArena(turn, history, signal) {
+// Of two answers that were cut neither is the better one.
+function stopped(turn, answer) {
+  make("p", turn, "quiet", "Stopped. The conversation goes on with A.");
+  goOn(turn, answer);
+}
+
+async function answerArena(turn, asked, signal) {
   const box = make("div", turn, "answers two");
-  const answers = [newAnswer(box, "A"), newAnswer(box, "B")];
+  const answers = [newAnswer(box, asked, "A"), newAnswer(box, asked, "B")];
   let match = null;
   try {
-    const body = { messages: [...system(), ...history], max_tokens: sampling().max_tokens };
+    const body = { messages: asked.messages, max_tokens: asked.sampling.max_tokens };
     for await (const line of lines(await call("api/arena", body, signal))) {
       const event = JSON.parse(line);
       if (event.error) answers[0].fail(event.error);
@@ -239,8 +287,9 @@ async function answerArena(turn, history, signal) {
     if (error.name !== "AbortError") answers[0].fail(error.message);
   }
   answers.forEach((answer) => answer.end());
+  if (signal.aborted) { stopped(turn, answers[0]); return; }
   if (!match) return;
-  choices(turn, answers, history, async (choice) => {
+  choices(turn, answers, async (choice) => {
     const told = await store("api/arena/choice", { match, choice, session, ...promises() });
     answers.forEach((answer, place) => { answer.card.querySelector(".name").textContent = "AB"[place] + ": " + told["ab"[place]]; });
     await showRatings();
@@ -248,11 +297,10 @@ async function answerArena(turn, history, signal) {
 }
 
 // The conversation goes on with the better answer; after a tie with A's.
-function choices(turn, answers, history, keep) {
+function choices(turn, answers, keep) {
   const actions = make("div", turn, "actions");
   const note = make("span", null, "quiet", "Which is better?");
-  const go = (place) => { messages = [...history, { role: "assistant", content: answers[place].said }]; };
-  go(0);
+  goOn(turn, answers[0]);
   actions.append(note);
   const labels = { a: "A is better", b: "B is better", tie: "Both are good", both_bad: "Both are bad" };
   const buttons = Object.entries(labels).map(([choice, label]) => button(actions, label, async (element) => {
@@ -261,9 +309,9 @@ function choices(turn, answers, history, keep) {
       await keep(choice);
       element.setAttribute("aria-pressed", "true");
       note.textContent = "Thank you.";
-      const place = choice === "b" ? 1 : 0;
-      if (choice === "a" || choice === "b") answers[place].card.classList.add("chosen");
-      go(place);
+      const better = answers[choice === "b" ? 1 : 0];
+      if (choice === "a" || choice === "b") better.card.classList.add("chosen");
+      goOn(turn, better);
     } catch (error) {
       buttons.forEach((each) => { each.disabled = false; });
       note.textContent = "Not stored: " + error.message;

@@ -1,0 +1,63 @@
+"""The command line as a new user meets it: what it says of itself, and of a command that can't be run."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.conftest import corpuscle
+
+
+def test_it_says_its_version() -> None:
+    assert re.fullmatch(r"corpuscle \d+\.\d+\.\d+\n", corpuscle("--version").stdout)
+
+
+def test_a_run_without_input_is_told() -> None:
+    ran = corpuscle("run", "recipes/demo.yaml", "-o", "out", check=False)
+    assert ran.returncode == 2
+    assert "no input: name WARC files, or give --input" in ran.stderr
+
+
+def test_a_faulty_beam_option_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / "a.warc").write_bytes(b"")
+    (tmp_path / "mine.yaml").write_text("name: mine\n")
+    out = tmp_path / "out"
+    ran = corpuscle(
+        "run", f"{tmp_path}/mine.yaml", f"{tmp_path}/a.warc", "-o", str(out), "--", "--direct_num_worker=1", check=False
+    )
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("error: behind --: Beam's local runner has no option --direct_num_worker. Did you")
+    assert not out.exists()
+
+
+def test_a_file_where_a_folder_was_expected_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ran = corpuscle("sample-crawl", str(tmp_path / "file"), check=False)
+    assert (ran.returncode, ran.stderr) == (1, f"error: {tmp_path}/file: that is a file; expected a folder\n")
+
+
+def test_a_prompt_that_is_no_text_is_told() -> None:
+    ran = subprocess.run(
+        [os.fsencode(sys.executable), b"-m", b"corpuscle.main", b"sample", b"model", b"--prompt", b"\xff\xfe"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 2
+    assert "--prompt is not text in UTF-8" in ran.stderr
+
+
+def test_pretraining_shows_its_own_name_and_the_corpuss_place() -> None:
+    told = corpuscle("train", "pretrain", "--help").stdout
+    assert told.startswith("usage: corpuscle train pretrain DATA --output OUTPUT [options]")
+
+
+@pytest.mark.parametrize("missing", ["steps", "output"])
+def test_pretraining_says_in_two_lines_what_is_missing(missing: str) -> None:
+    given = {"steps": "5", "output": "out"}
+    options = [word for name, value in given.items() if name != missing for word in (f"--{name}", value)]
+    ran = corpuscle("train", "pretrain", "corpus", *options, check=False)
+    assert ran.returncode == 2
+    assert missing in ran.stderr.splitlines()[0]
+    assert len(ran.stderr.splitlines()) == 2
