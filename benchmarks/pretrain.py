@@ -11,7 +11,7 @@ Prints a table, and one line of JSON at the end.
 
 import os
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as in trainer.pretrain
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as in trainer
 
 import argparse
 import hashlib

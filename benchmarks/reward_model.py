@@ -14,7 +14,7 @@ On 1,631 comparisons of HH-RLHF: 60.4% [58.0%, 62.7%] beside 55.7% [53.3%, 58.1%
 
 import os
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as in trainer.pretrain
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as in trainer
 
 import argparse
 import dataclasses

@@ -4,10 +4,6 @@ The order is InstructGPT's (Ouyang et al. 2022). Each stage has a folder in the 
 makes; so a stopped run goes on where it was, and a stage can be looked at, or made again, by itself.
 """
 
-import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported; why is said in trainer.pretrain
-
 import json
 import sys
 from collections.abc import Sequence
@@ -176,7 +172,7 @@ def _write_prompts(path: Path, prompts: Sequence[Prompt]) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line. Returns the exit status."""
-    config = from_arguments(  # type: ignore[type-var]
+    config = from_arguments(
         AssistantConfig, "corpuscle train assistant", "From a base model to an assistant, all stages.", arguments
     )
     console, errors = Console(), Console(stderr=True)

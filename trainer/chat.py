@@ -1,9 +1,5 @@
 """A chat in the terminal: the answer appears as it is written; /system, /report and the like are commands."""
 
-import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported; why is said in trainer.pretrain
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

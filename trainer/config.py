@@ -7,10 +7,13 @@ import types
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, NoReturn, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NoReturn, TypeVar, get_args, get_origin
 
 from trainer.optimizer import SCHEDULES
 from trainer.preset import PRESETS, preset
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -126,7 +129,7 @@ def _usage(kind: type, positional: str | None) -> str:
     return " ".join(["%(prog)s", *([positional.upper()] if positional else []), *options, "[options]"])
 
 
-C = TypeVar("C", bound=RunConfig)
+C = TypeVar("C", bound="DataclassInstance")
 
 
 def from_arguments(kind: type[C], program: str, about: str, arguments: Sequence[str] | None = None) -> C:

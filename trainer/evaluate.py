@@ -3,10 +3,6 @@
 Accuracy against tokens spent, by `trainer.best_of`; as a table, as JSON and as a picture.
 """
 
-import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported; why is said in trainer.pretrain
-
 import dataclasses
 import json
 import sys
@@ -195,7 +191,7 @@ def draw(points: Sequence[Point], path: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line, for images without typer. Returns the exit status."""
-    config = from_arguments(  # type: ignore[type-var]
+    config = from_arguments(
         EvaluateConfig,
         "corpuscle evaluate",
         "How often a model answers right, with one try and with several.",

@@ -6,10 +6,6 @@ log-probabilities are computed once, so training holds one model in memory. With
     python -m trainer.preference --model OUT/sft --data comparisons.jsonl --output OUT/dpo
 """
 
-import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported; why is said in trainer.pretrain
-
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -6,10 +6,6 @@ margins of Touvron et al. 2023 (Llama 2, section 3.2.2). With the core's own dep
     python -m trainer.reward --model OUT/sft --data comparisons.jsonl --output OUT/reward
 """
 
-import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported; why is said in trainer.pretrain
-
 import json
 import sys
 from collections.abc import Iterator, Sequence

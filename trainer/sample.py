@@ -1,9 +1,5 @@
 """Writing text with a checkpoint, piece by piece as it comes, one prompt or many at once."""
 
-import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported; why is said in trainer.pretrain
-
 import codecs
 from collections.abc import Iterator, Sequence
 from pathlib import Path

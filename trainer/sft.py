@@ -6,10 +6,6 @@ dependencies alone:
     python -m trainer.sft --model OUT/model --data demonstrations.jsonl --output OUT/sft
 """
 
-import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported; why is said in trainer.pretrain
-
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

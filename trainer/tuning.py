@@ -16,7 +16,7 @@ from trainer.config import TuneConfig
 from trainer.conversation import Template
 from trainer.device import pick_device
 from trainer.log import read_log
-from trainer.loop import LOG, make_plan, record_plan, recorded_plan, settings_of
+from trainer.loop import LOG, make_plan, prepare_output, record_plan, recorded_plan, settings_of
 from trainer.model import parameters
 from trainer.optimizer import adamw, load_state_tensors, state_tensors
 from trainer.progress import Observer, Silent, short
@@ -108,7 +108,7 @@ def run(
 ) -> Result:
     """Trains, or goes on where a run in the output folder stopped. `resolved`: settings that were derived."""
     observer, config, about = observer or Silent(), tuner.config, tuner.parent
-    config.output.mkdir(parents=True, exist_ok=True)
+    prepare_output(config.output)
     derived = {"lr": tuner.peak_lr, "data_sha256": tuner.data_sha256, "model": about.id, "stage": tuner.stage}
     settings = settings_of(config, {**derived, "steps": steps, **resolved})
     plan = recorded_plan(config.output, settings, loop.Plan)

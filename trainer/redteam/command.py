@@ -3,10 +3,6 @@
 Perez et al. 2022 ("Red teaming language models with language models") and garak's probes, with canaries for harm.
 """
 
-import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported; why is said in trainer.pretrain
-
 import argparse
 import contextlib
 import json

@@ -26,6 +26,7 @@ from labeling.store.reports import (
     mask_comparison,
     mask_report,
     new_id,
+    newest_comparison,
     reports,
     set_status,
 )
@@ -60,6 +61,22 @@ def test_so_does_a_comparison(database: Database) -> None:
     given = comparison(margin=2 / 3, arena=True, consent=True, session="browser-1")
     assert add_comparison(database, given)
     assert comparisons(database) == [given]
+
+
+def test_so_do_the_turns_of_an_answer_that_used_tools(database: Database) -> None:
+    call = {"type": "function", "function": {"name": "calculator", "arguments": "12*34"}}
+    said = [{"role": "assistant", "content": "", "tool_calls": [call]}, {"role": "tool", "content": "408"}, CHAT[1]]
+    given = comparison(a=Answer("It is 400.", "c1", said=said))
+    assert add_comparison(database, given)
+    assert comparisons(database) == [given]
+
+
+def test_whether_a_comparison_was_added_is_told_without_reading_them(database: Database) -> None:
+    assert newest_comparison(database) == (0, None)
+    add_comparison(database, comparison(created=NOON))
+    assert newest_comparison(database) == (1, NOON)
+    add_comparison(database, comparison(created=NOON - timedelta(1)))
+    assert newest_comparison(database) == (2, NOON)
 
 
 def test_the_same_id_twice_is_stored_once_and_the_first_stays(database: Database) -> None:
@@ -242,7 +259,10 @@ def test_masking_goes_over_all_that_was_written() -> None:
     assert "jo@example.org" not in json.dumps([getattr(found, field.name) for field in fields(found)], default=str)
     assert (found.description, found.wished_answer, found.masked) == (masked, masked, True)
     assert found.messages[1]["tool_calls"][0]["function"] == {"name": "mail", "arguments": masked}
-    pair = mask_comparison(comparison(prompt=messages[:1], a=Answer(text, "c1"), b=Answer(text, "c2")))
+    pair = mask_comparison(
+        comparison(prompt=messages[:1], a=Answer(text, "c1", said=messages[1:]), b=Answer(text, "c2"))
+    )
+    assert pair.a.said == found.messages[1:]
     assert (pair.a.text, pair.b.text, pair.prompt[0]["content"][0]["text"], pair.masked) == (masked,) * 3 + (True,)
 
 

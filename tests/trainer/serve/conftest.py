@@ -2,7 +2,7 @@
 
 import os
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported; why is said in trainer.pretrain
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported; why is said in trainer
 
 import contextlib
 import hashlib

@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from labeling.store.database import Database
 from labeling.store.reports import Comparison, Report, comparisons, reports
+from pipeline.tokenize.encode import Tokenizer
 from tests.trainer.serve.conftest import Serve, Served, write_model
 from trainer.checkpoint import checkpoint_id, load, save
 from trainer.conversation import Call, Message, Template, to_json
@@ -33,7 +34,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that knows TALKS by heart, and never comes to the end of its counting: 200 steps, 4 s."""
     folder = write_model(tmp_path_factory.mktemp("taught"), 3, context=2048)
     found = load(folder)
-    template = Template(found.vocabulary)
+    template = Template(Tokenizer(found.vocabulary.read_bytes()))
     rows = []
     for talk in TALKS:
         encoded = template.encode(talk)
@@ -163,7 +164,7 @@ def checkpoints(server: Served) -> list[str]:
 
 
 def spelt(*messages: Message) -> list[dict[str, Any]]:
-    return json.loads(json.dumps(to_json(messages)))  # type: ignore[no-any-return]
+    return list(json.loads(json.dumps(to_json(messages))))
 
 
 def test_a_message_is_answered_and_what_looks_like_html_is_text(page: Page) -> None:

@@ -148,7 +148,7 @@ def test_ratings_are_reckoned_anew_only_after_a_choice(tmp_path: Path) -> None:
             said = ((Message("assistant", "x"),), (Message("assistant", "y"),))
             names = ("a" * 64, "b" * 64)
             match = Match(str(uuid.uuid4()), [Message("user", "?")], said, names, names, Sampling(), Limits(9))
-            keeper.arena(match, ArenaChoice(match=match.id, choice="a"))
+            keeper.arena(match, ArenaChoice(match=match.id, choice="a", session=""))
 
         def matches() -> int:
             return int(keeper.ratings({})["matches"])
