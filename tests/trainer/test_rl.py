@@ -139,7 +139,7 @@ def test_a_rewarded_answer_becomes_the_usual_one(
 VARIANTS = [
     {},
     {"normalise": "sequence", "unscaled": True, "kl_coef": 0.1, "inner_epochs": 2, "minibatches": 3},
-    pytest.param({**PPO, "micro_batch_tokens": 400}, marks=pytest.mark.slow),
+    {**PPO, "micro_batch_tokens": 400},
 ]
 
 

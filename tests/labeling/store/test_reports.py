@@ -65,7 +65,8 @@ def test_so_does_a_comparison(database: Database) -> None:
 
 def test_so_do_the_turns_of_an_answer_that_used_tools(database: Database) -> None:
     call = {"type": "function", "function": {"name": "calculator", "arguments": "12*34"}}
-    said = [{"role": "assistant", "content": "", "tool_calls": [call]}, {"role": "tool", "content": "408"}, CHAT[1]]
+    calls: dict[str, Any] = {"role": "assistant", "content": "", "tool_calls": [call]}
+    said = [calls, {"role": "tool", "content": "408"}, CHAT[1]]
     given = comparison(a=Answer("It is 400.", "c1", said=said))
     assert add_comparison(database, given)
     assert comparisons(database) == [given]
@@ -251,7 +252,7 @@ def test_what_is_63_deep_is_stored(database: Database) -> None:
 def test_masking_goes_over_all_that_was_written() -> None:
     text, masked = "I am jo@example.org", "I am [email]"
     call = {"type": "function", "function": {"name": "mail", "arguments": text}}
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "user", "content": [{"type": "text", "text": text}]},
         {"role": "assistant", "content": None, "tool_calls": [call]},
     ]
