@@ -126,7 +126,9 @@ def _report_samples(report: Report) -> Iterator[tuple[str, Sample]]:
 def _comparison_samples(comparison: Comparison) -> Iterator[tuple[str, Sample]]:
     prompt = [_turn(message) for message in comparison.prompt]
     _check_prompt(prompt)
-    a, b = [_says(comparison.a.text)], [_says(comparison.b.text)]
+    a, b = (
+        [_turn(message) for message in answer.said] or [_says(answer.text)] for answer in (comparison.a, comparison.b)
+    )
     common = {
         "annotators": [comparison.session] if comparison.session else [],
         "provenance": {

@@ -28,13 +28,6 @@ class Match:
     sampling: Sampling
     limits: Limits
 
-    @property
-    def texts(self) -> tuple[str, str]:
-        first, second = (
-            "".join(message.content for message in said if message.role == "assistant") for said in self.said
-        )
-        return first, second
-
 
 @dataclass
 class Arena:

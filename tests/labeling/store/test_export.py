@@ -199,3 +199,18 @@ def test_an_export_replaces_the_last_one_whole(database: Database, tmp_path: Pat
     export(database, tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"{kind}.jsonl" for kind in sorted(KINDS)]
     assert len((tmp_path / "out/demonstrations.jsonl").read_text().splitlines()) == 1
+
+
+def test_an_answer_that_used_tools_is_compared_with_its_calls(database: Database, tmp_path: Path) -> None:
+    said = [
+        {"role": "assistant", "content": "", "tool_calls": [CALL]},
+        {"role": "tool", "content": "408"},
+        {"role": "assistant", "content": "It is 408."},
+    ]
+    add_comparison(database, comparison("a", a=Answer("It is 408.", "c1", said=said)))
+    _, found = exported(database, tmp_path / "out")
+    (sample,) = found["comparisons"]
+    assert [turn["role"] for turn in sample["chosen"]] == ["assistant", "tool", "assistant"]
+    (read,) = read_comparisons(tmp_path / "out" / "comparisons.jsonl")
+    assert read.id == sample["sample_id"]
+    assert read.completions[0][0].calls[0].input == "12*34"
