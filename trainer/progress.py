@@ -10,6 +10,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from trainer.log import Record
 
 
+HEADLINES = (
+    "accuracy",
+    "val_accuracy",
+    "val_margin",
+    "reward",
+    "held_out_reward",
+    "held_out_accuracy",
+    "kl",
+    "length",
+    "repetition",
+)
+"""The measures of the stages that fit into a line; log.jsonl has them all."""
+
+
 class Observer(Protocol):
     """Who is told how a run goes. What `step` raises stops the run; it can be resumed."""
 
@@ -81,7 +95,7 @@ class Screen:
         self.loss += (1 - self.SMOOTHING) * (record.loss - self.loss) / self.weight
         self.speed += (1 - self.SMOOTHING) * (record.tokens_per_second - self.speed) / self.weight
         line = f"loss {self.loss:.3f} · {self.speed:,.0f} tokens/s"
-        line += "".join(f" · {name} {value:.3g}" for name, value in record.metrics.items())
+        line += "".join(f" · {name} {record.metrics[name]:.3g}" for name in HEADLINES if name in record.metrics)
         if record.val_loss is not None:
             self.validation = f" · validation {record.val_loss:.3f}"
             if record.bits_per_byte is not None:
