@@ -9,8 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from trainer.log import Record
 
-
 HEADLINES = (
+    "token_accuracy",
     "accuracy",
     "val_accuracy",
     "val_margin",
