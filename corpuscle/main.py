@@ -169,6 +169,7 @@ def sample(
 training.add_commands(app, training.BESIDE)
 app.command(epilog="Example: corpuscle chat assistant --tools calculator")(talking.chat)
 app.command(epilog="Example: corpuscle serve assistant --port 8000")(talking.serve)
+app.command(epilog="Example: corpuscle labels labels")(talking.labels)
 
 
 @app.command("sample-crawl", epilog="Example: corpuscle sample-crawl demo/crawl")

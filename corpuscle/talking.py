@@ -111,5 +111,26 @@ def serve(
     run(options, Console(markup=False, highlight=False, soft_wrap=True))
 
 
+Folder = Annotated[Path, typer.Argument(help="Where the files go; those of an earlier export are replaced.")]
+
+
+def labels(folder: Folder) -> None:
+    """Export what people reported and chose, as far as they agreed: data that `corpuscle train` reads.
+
+    Leaves demonstrations.jsonl (wished answers), comparisons.jsonl (choices) and unpaired.jsonl (thumbs). The database
+    is the one that CORPUSCLE_STORE names (sqlite:///corpuscle.db where it names none).
+    """
+    from labeling.store.database import Database
+    from labeling.store.export import export
+
+    with Database(os.environ.get("CORPUSCLE_STORE", "sqlite:///corpuscle.db")) as database:
+        found = export(database, folder)
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    for kind, count in found.written.items():
+        console.print(f"{count:>7,} {folder / kind}.jsonl")
+    for reason, count in found.left_out.items():
+        console.print(f"{count:>7,} left out: {reason}")
+
+
 def _names(tools: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in tools.split(",") if name.strip())

@@ -17,7 +17,7 @@ from rich.markup import escape
 from trainer import records
 from trainer.assistant_report import Stage, table, write_page
 from trainer.assistant_report import judge as judge_stages
-from trainer.checkpoint import find, read_about, write_whole
+from trainer.checkpoint import find, point, read_about, write_whole
 from trainer.config import PretrainConfig, from_arguments
 from trainer.conversation import to_json
 from trainer.optimizer import DivergedError
@@ -148,6 +148,7 @@ def assistant(config: AssistantConfig, observer: Observer | None = None) -> Assi
     }
     write_whole(config.output / REPORT, json.dumps(found, indent=1) + "\n")
     write_page(config.output / PAGE, stages, read_about(rewarded).metrics)
+    point(config.output, trained)
     return Assistant(trained, tuple(stages))
 
 
@@ -187,7 +188,9 @@ def main(arguments: list[str] | None = None) -> int:
     console.print(table(result.stages))
     console.print(f"report     {escape(str(config.output / PAGE))}", soft_wrap=True)
     console.print(f"assistant  {escape(str(result.checkpoint))}", soft_wrap=True)
-    console.print(f"talk to it: corpuscle serve {escape(str(result.checkpoint))}", soft_wrap=True)
+    if read_about(result.checkpoint).step == 0:
+        console.print("note: reinforcement learning found nothing better than the fine-tuned model, which is kept.")
+    console.print(f"talk to it: corpuscle serve {escape(str(config.output))}", soft_wrap=True)
     return 0
 
 

@@ -146,7 +146,10 @@ def write_page(path: Path, stages: Sequence[Stage], reward_metrics: Mapping[str,
     names = "".join(f"<th>{html.escape(stage.name)}</th>" for stage in stages)
     said = "".join(
         "<tr>"
-        + "".join(f'<td class="text">{html.escape(text)}</td>' for text in (stages[0].examples[place][0], *texts))
+        + "".join(
+            f'<td class="text">{html.escape(text.strip() or "(nothing)")}</td>'
+            for text in (stages[0].examples[place][0], *texts)
+        )
         + "</tr>"
         for place, texts in enumerate(zip(*([text for _, text in stage.examples] for stage in stages), strict=True))
     )

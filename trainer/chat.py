@@ -112,6 +112,10 @@ def converse(chat: Chat, ask: Ask, show: Callable[[str], None], report: Report) 
     show(
         f"{chat.about.stage} {chat.about.id[:12]}, context {chat.engine.context:,} tokens. /help shows the commands.\n"
     )
+    if chat.about.stage == "pretrain":
+        show(
+            "It was never tuned on conversations: it will go on with text, not answer (`corpuscle sample` suits it).\n"
+        )
     while True:
         try:
             line = ask("> ").strip()

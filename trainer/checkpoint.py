@@ -146,6 +146,12 @@ def find(path: Path, which: str = "best") -> Path:
     return folder
 
 
+def point(output: Path, folder: Path) -> None:
+    """Makes a folder of several runs stand for the checkpoint that came of them."""
+    name = os.path.relpath(folder, output)
+    write_whole(output / INDEX, json.dumps({"last": name, "best": name}) + "\n")
+
+
 def read_about(folder: Path) -> About:
     """What a checkpoint says of itself, without reading its weights."""
     path = folder / ABOUT

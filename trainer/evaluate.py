@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from rich.console import Console
@@ -32,11 +32,19 @@ from trainer.sampling import Sampling
 from trainer.tools.toolbox import TOOLS, make_toolbox
 from trainer.verify import Verifier, verifier
 
+LABELS = {
+    "majority": "majority",
+    "reward": "reward model",
+    "verify": "any right (what choosing could reach at best)",
+}
+
 REPORT, PLOT = "evaluation.json", "evaluation.png"
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
+    POSITIONAL: ClassVar[str] = "model"
+
     model: Annotated[Path, "the checkpoint: its folder, or a run's output folder (its best is taken)"]
     data: Annotated[tuple[Path, ...], "JSONL or Parquet files of prompts with their answers, or folders of them"]
     output: Annotated[Path | None, f"folder for {REPORT} and {PLOT}"] = None
@@ -120,6 +128,12 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None) -> Evalua
         toolbox,
         advance,
     )
+    unread = sum(not several[0].tokens for several in found)
+    if unread:
+        raise ValueError(
+            f"{unread:,} of {len(prompts):,} prompts leave no room for an answer in the context of "
+            f"{loaded.about.model.max_seq_len:,} tokens; leave them out, or evaluate a model with a longer context."
+        )
     drawn = [_judge(prompt, several, check, scorer) for prompt, several in zip(prompts, found, strict=True)]
     points = [point for rule in dict.fromkeys(config.select) for point in curve(drawn, rule, config.seed)]
     result = Evaluation(
@@ -176,7 +190,7 @@ def draw(points: Sequence[Point], path: Path) -> None:
     for rule in dict.fromkeys(point.rule for point in points):
         own = [point for point in points if point.rule == rule]
         tokens = [point.tokens for point in own]
-        axes.plot(tokens, [point.accuracy for point in own], marker="o", label=rule)
+        axes.plot(tokens, [point.accuracy for point in own], marker="o", label=LABELS[rule])
         axes.fill_between(tokens, [point.low for point in own], [point.high for point in own], alpha=0.15)
     axes.set_xscale("log", base=2)
     axes.set(xlabel="tokens written for a prompt", ylabel="accuracy", ylim=(0, 1.02))

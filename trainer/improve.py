@@ -212,6 +212,7 @@ def improve(config: ImproveConfig, observer: Observer | None = None) -> Improved
         rounds.append(found)
     text = json.dumps([dataclasses.asdict(found) for found in rounds], indent=1) + "\n"
     write_whole(config.output / EVALUATION, text)
+    checkpoint.point(config.output, folder)
     return Improved(folder, tuple(rounds))
 
 

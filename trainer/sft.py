@@ -35,12 +35,15 @@ EPOCHS = 3.0
 ROWS = 16
 """Rows of the context's length in a step."""
 
+STEPS = 20
+"""An epoch has at least so many where nothing is said: 267 demonstrations in 2 steps of 16 rows taught nothing."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SftConfig(TuneConfig):
     """`data` are demonstrations: `messages`, or `prompt` and `completion`."""
 
-    batch_tokens: Annotated[int | None, f"tokens a step; {ROWS} rows of the model's context by default"] = None
+    batch_tokens: Annotated[int | None, f"tokens a step; {ROWS} rows by default, fewer of few data"] = None
     lora_rank: Annotated[int | None, "learn factors of this rank instead of all weights"] = None
     lora_alpha: Annotated[float | None, "scales the factors' product by alpha / rank; twice the rank by default"] = None
     neftune: Annotated[float | None, "noise on the embeddings, alpha of NEFTune: 5 to 15 are usual"] = None
@@ -70,7 +73,8 @@ class Sft(Tuner):
                 f"nothing to learn in {len(train):,} demonstrations for training: {self.train.dropped:,} have no "
                 f"trained token within the context of {self.context:,}. Give more or shorter ones, or hold out fewer."
             )
-        self.rows = min(max(1, (config.batch_tokens or ROWS * self.context) // self.context), len(self.train.rows))
+        asked = config.batch_tokens // self.context if config.batch_tokens else min(ROWS, len(self.train.rows) // STEPS)
+        self.rows = min(max(1, asked), len(self.train.rows))
         self.micro_rows = max(1, config.micro_batch_tokens // self.context)
         self.model = checkpoint.load(self.folder, device=self.device).model
         self.lora: Lora | None = None

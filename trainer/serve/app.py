@@ -168,6 +168,7 @@ class _Server:
 
     async def chat(self, body: ChatBody, request: Request) -> Response:
         writer = self._writer(body.model)
+        _refuse_unsupported(body)
         sampling, limits = self._sampling(body), self._limits(body)
         messages = _messages(body.messages)
         turns = [
@@ -426,6 +427,18 @@ def _events(chunks: AsyncGenerator[dict[str, Any], None]) -> StreamingResponse:
 
 def _line(value: dict[str, Any]) -> bytes:
     return json.dumps(value).encode() + b"\n"
+
+
+def _refuse_unsupported(body: ChatBody) -> None:
+    """What would change the answer and isn't there is refused; ignoring it would look like an answer to it."""
+    if body.tools:
+        raise ApiError(
+            400, "tools of the client's own are not supported; start the server with --tools.", "unsupported"
+        )
+    if body.response_format and body.response_format.get("type", "text") != "text":
+        raise ApiError(400, "response_format is not supported; leave it out.", "unsupported")
+    if body.logprobs:
+        raise ApiError(400, "logprobs are not supported; leave them out.", "unsupported")
 
 
 def _messages(messages: Sequence[ChatMessage]) -> list[Message]:

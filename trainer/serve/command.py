@@ -117,7 +117,9 @@ def build(options: Options) -> tuple[Any, list[Worker]]:
     workers = [Worker(path, options.device, options.rows, options.waiting) for path in paths]
     if len(workers) == 2 and workers[0].about.id == workers[1].about.id:
         raise ValueError(f"{options.model} and {options.against} are the same checkpoint; an arena needs two.")
-    hosts = (*Settings().hosts, options.host.lower(), *(host.lower() for host in options.allow_hosts))
+    hosts: tuple[str, ...] = (*Settings().hosts, options.host.lower(), *(host.lower() for host in options.allow_hosts))
+    if options.host in ("0.0.0.0", "::"):
+        hosts = ("*",)  # no name is its own; the keys are what keeps others out
     settings = Settings(options.max_tokens, options.most_bytes, keys, hosts)
     return create_app(settings, workers, Keeper(database), toolbox), workers
 
@@ -139,6 +141,13 @@ def serve(options: Options, console: Console) -> None:
         console.print(f"chat      {address}/")
         console.print(f"API       {address}/v1 (OpenAI's chat/completions and completions)")
         console.print(f"watch     {address}/health and /metrics")
+        if options.host in ("0.0.0.0", "::"):
+            console.print("          from elsewhere by this machine's name or address; clients send a key")
+        for worker in workers:
+            if worker.about.stage == "pretrain":
+                console.print(
+                    f"note: {worker.name} was never tuned on conversations; it will go on with text, not answer."
+                )
         console.print("Ctrl-C stops it.")
         Server(config, workers).run(sockets=[listening])
 

@@ -102,6 +102,9 @@ class StreamOptions(Body):
 class ChatBody(SamplingBody):
     messages: list[ChatMessage] = Field(min_length=1, max_length=1000)
     max_completion_tokens: int | None = Field(None, ge=1)
+    tools: list[Any] | None = None
+    response_format: dict[str, Any] | None = None
+    logprobs: bool | None = None
     stream_options: StreamOptions | None = None
 
     @model_validator(mode="after")

@@ -75,7 +75,9 @@ class Page:
         browser.get_log("browser")
         browser.get(server.url + "/")
         self.wait(lambda: self.find("#model").text)
+        self.opened_in = self.find("#mode").get_property("value")
         self.settings()
+        self.select(self.find("#mode")).select_by_value("chat")
         self.type("#max-tokens", "12")
         self.settings()
 
@@ -424,3 +426,26 @@ def test_on_a_narrow_screen_nothing_is_cut_off(page: Page) -> None:
         assert width <= 0
     finally:
         page.browser.set_window_size(1000, 900)
+
+
+def test_with_two_models_the_page_opens_as_an_arena_and_with_one_as_a_chat(
+    page: Page, browser: Any, model: Path, serve: Serve, tmp_path: Path
+) -> None:
+    assert page.opened_in == "arena"
+    with serve(model, tmp_path / "r.db") as one:
+        assert Page(browser, one).opened_in == "chat"
+
+
+def test_a_server_with_keys_asks_for_one_and_takes_it(browser: Any, model: Path, serve: Serve, tmp_path: Path) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    with serve(model, tmp_path / "r.db", keys="k1") as served:
+        browser.get(served.url + "/")
+        wait = WebDriverWait(browser, 30)
+        wait.until(lambda _: "asks for an API key" in browser.find_element(By.ID, "log").text)
+        key = browser.find_element(By.ID, "key")
+        key.send_keys("k1\t")
+        wait.until(lambda _: browser.find_element(By.ID, "model").text)
+        assert browser.find_element(By.ID, "log").text == ""
+        browser.get_log("browser")  # the refusal stands in it

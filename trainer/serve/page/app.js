@@ -342,15 +342,23 @@ async function start() {
   try {
     about = await (await call("api/about")).json();
   } catch (error) {
-    make("p", log, "error", error.message).setAttribute("role", "alert");
+    const key = error.message.startsWith("an API key");
+    log.replaceChildren();
+    make("p", log, "error", key ? "This server asks for an API key: enter it above." : error.message).setAttribute("role", "alert");
     $("settings").hidden = false;
+    if (key) $("key").focus();
     return;
   }
   $("models").replaceChildren();
   for (const model of about.models) make("option", $("models"), "", model.id).value = model.id;
   $("model").textContent = about.models.map((model) => model.id).join(" and ") + (about.tools.length ? " · tools: " + about.tools.join(", ") : "");
   $("max-tokens").max = $("max-tokens").value = about.max_tokens;
+  log.replaceChildren();
   $("mode").querySelector("[value=arena]").disabled = !about.arena;
+  if (about.arena) { // what a server with two models is for
+    $("mode").value = "arena";
+    $("mode").dispatchEvent(new Event("change"));
+  }
 }
 
 $("ask").addEventListener("submit", async (event) => {
@@ -365,6 +373,7 @@ $("ask").addEventListener("submit", async (event) => {
 $("text").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); $("ask").requestSubmit(); }
 });
+$("key").addEventListener("change", () => { if (!about) start(); });
 $("stop").addEventListener("click", () => running?.abort());
 $("new").addEventListener("click", () => { running?.abort(); messages = []; log.replaceChildren(); $("text").focus(); });
 $("show-settings").addEventListener("click", () => {
