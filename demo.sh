@@ -30,6 +30,8 @@ What next?
   Your own crawl     .venv/bin/corpuscle run recipes/fineweb.yaml --input 'my/*.warc.gz' --output corpus
   Common Crawl       fetch some files of https://data.commoncrawl.org/ (crawl-data/CC-MAIN-*/warc.paths.gz lists them),
                      and run the same command on them
+  An assistant       .venv/bin/corpuscle train assistant --model demo/model --demonstrations ... --comparisons ...
+                     --output assistant, then .venv/bin/corpuscle serve assistant (README: "Make an assistant of it")
   Dataflow           .venv/bin/pip install 'apache-beam[gcp]', then the same command with gs:// paths and behind it
                      -- --runner=DataflowRunner --project=P --region=R --temp_location=gs://B/tmp --sdk_container_image=I
 END

@@ -28,7 +28,7 @@ from trainer.advantage import gae, group_advantages, per_token_rewards, whiten
 from trainer.config import TuneConfig, from_arguments
 from trainer.data import key
 from trainer.device import autocast
-from trainer.log import read_log
+from trainer.log import Record, read_log
 from trainer.loop import LOG, Evaluation, Update
 from trainer.losses import k3, masked_mean, policy_loss, value_loss
 from trainer.model import Llama, RewardModel
@@ -408,6 +408,8 @@ def rl(config: RlConfig, observer: Observer | None = None) -> RlResult:
     if tuner.judge.scorer is not None:
         resolved["reward"] = tuner.judge.scorer.checkpoint.about.id
     result = run(tuner, steps, _facts(tuner, steps), observer, resolved)
+    for note in _afterthoughts(result, read_log(config.output / LOG)):
+        observer.note(note)
     best = checkpoint.load(result.checkpoint, device=tuner.device).model
     found = tuner.report(best)
     if found is not None:
@@ -415,6 +417,19 @@ def rl(config: RlConfig, observer: Observer | None = None) -> RlResult:
         text = json.dumps({**about, **found.as_json()}, indent=1) + "\n"
         checkpoint.write_whole(config.output / EVALUATION, text)
     return RlResult(**vars(result), report=found)
+
+
+def _afterthoughts(result: Result, log: Sequence[Record]) -> list[str]:
+    """What a person should know of a run in which nothing was learnt."""
+    notes = []
+    if log and all(record.metrics.get("alike") == 1 for record in log):
+        notes.append(
+            "in every step all answers to a prompt had the same reward, so there was nothing to learn from: fine-tune "
+            "longer first, give more room (--max-new-tokens), draw warmer or easier prompts."
+        )
+    if result.step == 0:
+        notes.append("no step did better on held-out prompts than the model it started from, which stays the best.")
+    return notes
 
 
 def _notes(tuner: Rl, duplicates: int) -> list[str]:

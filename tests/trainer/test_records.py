@@ -361,12 +361,19 @@ def test_arguments_on_either_side_of_what_python_can_nest(write: Any) -> None:
 
 def test_all_errors_are_collected_and_twenty_are_shown(write: Any) -> None:
     with pytest.raises(RecordsError) as raised:
-        read_demonstrations(write(*[{"messages": []}] * 30, GOOD))
+        read_demonstrations(write(*[{"messages": []}, {"prompt": "a"}] * 15, GOOD))
     assert len(raised.value.rejected) == 30
     assert str(raised.value).startswith("30 of 31 records cannot be used")
     assert "data.jsonl:20: " in str(raised.value)
     assert "data.jsonl:21: " not in str(raised.value)
     assert str(raised.value).endswith("... and 10 more")
+
+
+def test_a_file_of_the_wrong_kind_is_one_complaint(write: Any) -> None:
+    with pytest.raises(RecordsError) as raised:
+        read_demonstrations(write(*[{"prompt": "x", "chosen": "y", "rejected": "z"}] * 30))
+    assert str(raised.value).count("data.jsonl:") == 1
+    assert str(raised.value).endswith("and 29 more for the same reason")
 
 
 def test_with_no_good_row_left_skipping_is_an_error_too(write: Any) -> None:

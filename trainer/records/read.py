@@ -36,6 +36,10 @@ SHOWN = 20
 """Errors that a message lists."""
 
 
+ALIKE = 5
+"""So many errors that are all the same are listed as one."""
+
+
 class RecordsError(ValueError):
     """Rows that cannot be used: all of them in `rejected`, the first 20 in the message."""
 
@@ -47,6 +51,8 @@ class RecordsError(ValueError):
         listed = [str(row) for row in rejected[:SHOWN]]
         if len(rejected) > SHOWN:
             listed.append(f"... and {len(rejected) - SHOWN:,} more")
+        if len(rejected) >= ALIKE and len({row.reason for row in rejected}) == 1:  # a file of the wrong kind, say
+            listed = [str(rejected[0]), f"and {len(rejected) - 1:,} more for the same reason"]
         head = f"{len(rejected):,} of {len(rejected) + good:,} records cannot be used; correct them or leave them out:"
         super().__init__("\n  ".join([head, *listed]))
 
