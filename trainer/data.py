@@ -64,6 +64,17 @@ def permute(index: NDArray[np.uint64], size: int, secret: int) -> NDArray[np.uin
     return result
 
 
+def reading_order(first: int, number: int, count: int, seed: int) -> NDArray[np.int64]:
+    """Which of `count` things are read at positions first .. first + number - 1, if each epoch has a new order."""
+    position = np.arange(first, first + number)
+    epoch, place = position // max(1, count), (position % max(1, count)).astype(np.uint64)
+    order = np.empty(number, np.int64)
+    for turn in np.unique(epoch):
+        here = epoch == turn
+        order[here] = permute(place[here], count, key(seed, int(turn))).astype(np.int64)
+    return order
+
+
 @dataclass(frozen=True)
 class Windows:
     """A token stream cut into windows of seq_len inputs and the one target behind them.
@@ -82,13 +93,7 @@ class Windows:
 
     def order(self, first: int, number: int) -> NDArray[np.int64]:
         """The windows at positions first .. first + number - 1 of the endless reading order (epochs run on)."""
-        position = np.arange(first, first + number)
-        epoch, place = position // self.count, (position % self.count).astype(np.uint64)
-        order = np.empty(number, np.int64)
-        for turn in np.unique(epoch):
-            here = epoch == turn
-            order[here] = permute(place[here], self.count, key(self.seed, int(turn))).astype(np.int64)
-        return order
+        return reading_order(first, number, self.count, self.seed)
 
     def batch(self, step: int, rows: int) -> NDArray[np.int64]:
         """The windows [rows, seq_len + 1] of a step; steps count from 0."""

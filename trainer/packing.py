@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainer.conversation import Encoded
-from trainer.data import key, permute
+from trainer.data import reading_order
 from trainer.model import IGNORE
 
 GROUP = 2048
@@ -132,14 +132,3 @@ def _fit(sizes: Sequence[int], room: int) -> list[list[int]]:
         rows[row].append(place)
         free[row] -= sizes[place]
     return rows
-
-
-def reading_order(first: int, number: int, count: int, seed: int) -> NDArray[np.int64]:
-    """Which of `count` things are read at positions first .. first + number - 1, if each epoch has a new order."""
-    position = np.arange(first, first + number)
-    epoch, place = position // max(1, count), (position % max(1, count)).astype(np.uint64)
-    order = np.empty(number, np.int64)
-    for turn in np.unique(epoch):
-        here = epoch == turn
-        order[here] = permute(place[here], count, key(seed, int(turn))).astype(np.int64)
-    return order

@@ -22,11 +22,11 @@ from trainer import checkpoint, losses, records
 from trainer.agreement import verdicts
 from trainer.answers import Answers, Fitter, all_pairs, micro_batches, pad
 from trainer.config import TuneConfig, from_arguments
+from trainer.data import reading_order
 from trainer.device import autocast
 from trainer.loop import Evaluation, Update, where_it_goes_on
 from trainer.model import Llama
 from trainer.optimizer import DivergedError, descend
-from trainer.packing import reading_order
 from trainer.progress import Observer, Screen, Silent
 from trainer.records import Limits, Ranking, Rejected, Unpaired
 from trainer.records.read import kind_of

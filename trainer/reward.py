@@ -24,11 +24,11 @@ from trainer.agreement import annotators_agreement, verdicts
 from trainer.answers import Answers, Fitter, all_pairs, micro_batches, pad
 from trainer.config import TuneConfig, from_arguments
 from trainer.conversation import Encoded, Message, Template
+from trainer.data import reading_order
 from trainer.device import autocast, pick_device
 from trainer.loop import Evaluation, Update, where_it_goes_on
 from trainer.model import RewardModel, Trunk
 from trainer.optimizer import DivergedError, descend
-from trainer.packing import reading_order
 from trainer.progress import Observer, Screen, Silent, short
 from trainer.records import Limits, Ranking, Rejected
 from trainer.records.read import comparison

@@ -26,14 +26,13 @@ from torch import Tensor, nn
 from trainer import checkpoint, records
 from trainer.advantage import gae, group_advantages, per_token_rewards, whiten
 from trainer.config import TuneConfig, from_arguments
-from trainer.data import key
+from trainer.data import key, reading_order
 from trainer.device import autocast
 from trainer.log import Record, read_log
 from trainer.loop import LOG, Evaluation, Update
 from trainer.losses import k3, masked_mean, policy_loss, value_loss
 from trainer.model import Llama, RewardModel
 from trainer.optimizer import DivergedError, descend
-from trainer.packing import reading_order
 from trainer.progress import Observer, Screen, Silent
 from trainer.records import Prompt
 from trainer.reward import Scorer

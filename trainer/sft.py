@@ -18,14 +18,14 @@ from torch import Tensor
 
 from trainer import checkpoint, records
 from trainer.config import TuneConfig, from_arguments
-from trainer.data import key
+from trainer.data import key, reading_order
 from trainer.device import autocast
 from trainer.loop import Evaluation, Update
 from trainer.lora import Lora
 from trainer.losses import sft_loss
 from trainer.model import Llama
 from trainer.optimizer import DivergedError, descend
-from trainer.packing import Batch, Packing, pack, reading_order
+from trainer.packing import Batch, Packing, pack
 from trainer.progress import Observer, Screen, Silent, short
 from trainer.records import Demonstration
 from trainer.tuning import Result, Tuner, run, steps_of

@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.conversation import Encoded
+from trainer.data import reading_order
 from trainer.model import IGNORE, Llama, ModelConfig
-from trainer.packing import PADDING, pack, reading_order
+from trainer.packing import PADDING, pack
 
 PAD = 0
 
