@@ -34,21 +34,24 @@ from rich.table import Table
 
 from pipeline.tokenize.encode import Tokenizer
 from pipeline.tokenize.vocabulary import train as train_vocabulary
-from trainer import checkpoint, records, tasks
-from trainer.agreement import without_nan
+from trainer import checkpoint, records
+from trainer.align.evaluate import answers
+from trainer.align.preference.command import dpo
+from trainer.align.preference.config import DpoConfig
+from trainer.align.rl.command import rl
+from trainer.align.rl.config import RlConfig
+from trainer.align.rl.report import Answered, Change, Reader, change
+from trainer.align.rl.rewards import Judge
+from trainer.align.sft import SftConfig, sft
+from trainer.align.tuning import Result
 from trainer.checkpoint import About, checkpoint_id
-from trainer.conversation import Template, to_json
-from trainer.evaluate import answers
+from trainer.measure import tasks
+from trainer.measure.agreement import without_nan
 from trainer.model import Llama, ModelConfig, parameters
-from trainer.preference import DpoConfig, dpo
 from trainer.progress import Observer, Screen, Silent
 from trainer.records import Prompt
-from trainer.rl import RlConfig, rl
-from trainer.rl_report import Answered, Change, Reader, change
-from trainer.rl_reward import Judge
 from trainer.sampling import Sampling
-from trainer.sft import SftConfig, sft
-from trainer.tuning import Result
+from trainer.talk.conversation import Template, to_json
 
 TASK, DIGITS, VERIFIER = "addition", 2, "number"
 VOCABULARY, CONTEXT, ANSWER = 400, 48, 8

@@ -13,9 +13,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from trainer import tasks
-from trainer.evaluate import EvaluateConfig, evaluate
-from trainer.sft import SftConfig, sft
+from trainer.align.evaluate import EvaluateConfig, evaluate
+from trainer.align.sft import SftConfig, sft
+from trainer.measure import tasks
 
 CASES = (
     ("templated", "exact", (), ()),
@@ -54,7 +54,8 @@ def main() -> None:
         )
         shown = [f"{one.accuracy:.1%} [{one.low:.1%}, {one.high:.1%}]" for one in (before, after, off)]
         table.add_row(name, ", ".join(tools) or "–", *shown, f"{tuned.seconds:,.0f}")
-        rows.append({"task": name, "tools": tools, **{"before": asdict(before), "after": asdict(after)}})
+        points = {"before": asdict(before), "after": asdict(after), "after_tools_off": asdict(off)}
+        rows.append({"task": name, "tools": tools, **points, "seconds": tuned.seconds})
     Console().print(table)
     print(json.dumps(rows))
 

@@ -32,14 +32,14 @@ from rich.table import Table
 from pipeline.tokenize import vocabulary
 from pipeline.tokenize.encode import Tokenizer
 from trainer import checkpoint
-from trainer.agreement import paired_difference, preference_calibration, rate, without_nan
+from trainer.align.reward import RewardConfig, Scorer, reward
+from trainer.align.reward_report import length_rule, longer_wins, pair_verdicts
 from trainer.checkpoint import About, checkpoint_id
-from trainer.conversation import to_json
+from trainer.measure.agreement import paired_difference, preference_calibration, rate, without_nan
 from trainer.model import Llama, ModelConfig, parameters
 from trainer.progress import short
 from trainer.records import Ranking, read_comparisons, split
-from trainer.reward import RewardConfig, Scorer, reward
-from trainer.reward_report import length_rule, longer_wins, pair_verdicts
+from trainer.talk.conversation import to_json
 
 FOLDS = 5
 PIECES = 4096

@@ -1,4 +1,4 @@
-"""TRL's side of tests/trainer/test_losses_beside_trl.py: its own loss code, run on tensors from a file.
+"""TRL's side of tests/trainer/align/test_losses_beside_trl.py: its own loss code, run on tensors from a file.
 
 Runs in an environment of its own and imports nothing of this project:
 

@@ -12,7 +12,7 @@ from corpuscle.terminal import plain
 
 Model = Annotated[Path, typer.Argument(help="A training's folder, or one of its checkpoints.")]
 Tools = Annotated[
-    str, typer.Option(help="Tools that the model may call: calculator, python, search, plot; separated by commas.")
+    str, typer.Option(help="Tools that the model may call: calculator, python, search, plot; with commas between them.")
 ]
 Corpus = Annotated[Path | None, typer.Option(help="The corpus that the search tool looks in.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda.")]
@@ -33,13 +33,13 @@ def chat(
 
     Reports go to the database that CORPUSCLE_STORE names (sqlite:///corpuscle.db where it names none).
     """
-    from trainer.chat import Chat, converse
     from trainer.device import pick_device
     from trainer.sampling import Sampling
+    from trainer.talk.chat import Chat, converse
 
     toolbox = None
     if names := _names(tools):
-        from trainer.tools.toolbox import make_toolbox
+        from trainer.talk.tools.toolbox import make_toolbox
 
         toolbox = make_toolbox(names, corpus)
     talk = Chat(model, Sampling(temperature, 0, top_p, seed), tokens, str(pick_device(device)), toolbox)
@@ -50,7 +50,7 @@ def chat(
     def report(messages: Sequence[object], category: str, description: str, wished: str, consent: bool) -> str:
         from labeling.store.database import Database
         from labeling.store.reports import Report, add_report, mask_report
-        from trainer.conversation import to_json
+        from trainer.talk.conversation import to_json
 
         with Database(os.environ.get("CORPUSCLE_STORE", "sqlite:///corpuscle.db")) as database:
             said = Report(
@@ -91,8 +91,8 @@ def serve(
     CORPUSCLE_STORE: the database of reports and comparisons (sqlite:///corpuscle.db; postgresql+psycopg://...).
     """
     from trainer.device import pick_device
-    from trainer.serve.command import Options
-    from trainer.serve.command import serve as run
+    from trainer.talk.serve.command import Options
+    from trainer.talk.serve.command import serve as run
 
     options = Options(
         model=model,

@@ -5,35 +5,36 @@ from importlib import import_module
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Train a model: pre-train, fine-tune, learn from comparisons and rewards.")
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,  # the help of the stages, which bare GPU images show too, has no boxes either
+    help="Train a model: pre-train, fine-tune, learn from comparisons and rewards.",
+)
 
 STAGES = {
     "pretrain": ("trainer.pretrain", "Pre-train a model on a corpus's shards."),
-    "sft": ("trainer.sft", "Fine-tune on demonstrations: conversations with ideal answers."),
-    "reward": ("trainer.reward", "Train a reward model on comparisons of answers."),
-    "dpo": ("trainer.preference", "Learn from comparisons directly (DPO), or from good and bad answers (KTO)."),
-    "rl": ("trainer.rl", "Reinforcement learning (GRPO, PPO) with a reward model or verifiable answers."),
-    "improve": ("trainer.improve", "Rounds of rejection sampling and fine-tuning on verifiable tasks."),
-    "assistant": ("trainer.assistant", "All of it: sft, reward, rl and evaluation, with a report."),
-    "inspect": ("trainer.inspect", "Show training data as the model sees them, the trained tokens coloured."),
-    "convert": ("trainer.convert", "Convert data from ShareGPT, Alpaca, HH-RLHF, OASST and the like."),
-    "task": ("trainer.tasks", "Write a generated task whose answers can be verified."),
+    "sft": ("trainer.align.sft", "Fine-tune on conversations with ideal answers."),
+    "reward": ("trainer.align.reward", "Train a reward model on comparisons of answers."),
+    "dpo": ("trainer.align.preference.command", "Learn from comparisons (DPO) or single verdicts (KTO) directly."),
+    "rl": ("trainer.align.rl.command", "Reinforcement learning (GRPO, PPO) by rewards."),
+    "improve": ("trainer.align.improve", "Rounds of answering, checking and fine-tuning (STaR)."),
+    "assistant": ("trainer.align.assistant", "All of it: sft, reward, rl, and a report."),
+    "inspect": ("trainer.records.inspect", "Show training data as the model sees them."),
+    "convert": ("trainer.records.convert", "Convert data from ShareGPT, Alpaca, HH-RLHF and others."),
+    "task": ("trainer.measure.tasks", "Write a generated task whose answers can be verified."),
 }
 
 
 def _command(module: str) -> Callable[[typer.Context], None]:
     def command(context: typer.Context) -> None:
-        arguments = list(context.args)
-        if module == "trainer.pretrain" and arguments and not arguments[0].startswith("-"):
-            arguments[:1] = ["--data", arguments[0]]
-        raise typer.Exit(import_module(module).main(arguments))
+        raise typer.Exit(import_module(module).main(list(context.args)))
 
     return command
 
 
 BESIDE = {
-    "evaluate": ("trainer.evaluate", "How often a model answers right, with one try and with several."),
-    "redteam": ("trainer.redteam.command", "Attack a model: jailbreaks, injections, triggers; the rate a family."),
+    "evaluate": ("trainer.align.evaluate", "How often a model answers right, with one try and several."),
+    "redteam": ("trainer.redteam.command", "Attack a model: the rate of success by family."),
 }
 """Commands of the trainer's that train nothing."""
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -174,6 +175,8 @@ def load_reward(path: Path, which: str = "best", device: torch.device | str = "c
     return _load(path, which, device, "score", RewardModel)
 
 
+DAMAGED = "It was changed or damaged after it was saved; take another checkpoint."
+
 T = TypeVar("T", bound=Trunk)
 HEADS = {"lm": "a language model", "score": "a reward model"}
 
@@ -192,15 +195,23 @@ def _load(
 
 
 def read_weights(folder: Path, about: About) -> dict[str, Tensor]:
-    """The weights of a checkpoint, checked against its id."""
-    weights = load_file(folder / MODEL)
-    vocabulary = hashlib.sha256((folder / VOCABULARY).read_bytes()).hexdigest()
-    if vocabulary != about.vocabulary_sha256 or checkpoint_id(weights, about.model, vocabulary) != about.id:
-        raise ValueError(
-            f"{folder}: {MODEL} or {VOCABULARY} is not the file that {ABOUT} describes (their digest differs from its "
-            f"id); it was changed or damaged after it was saved. Take another checkpoint."
-        )
+    """The weights of a checkpoint; they and its vocabulary are checked against its id."""
+    vocabulary_of(folder, about)
+    try:
+        weights = load_file(folder / MODEL)
+    except SafetensorError as error:
+        raise ValueError(f"{folder / MODEL} can't be read ({error}). {DAMAGED}") from None
+    if checkpoint_id(weights, about.model, about.vocabulary_sha256) != about.id:
+        raise ValueError(f"{folder / MODEL} is not the file that {ABOUT} describes: its digest differs. {DAMAGED}")
     return weights
+
+
+def vocabulary_of(folder: Path, about: About) -> Path:
+    """The tokenizer.model of a checkpoint, checked against its digest."""
+    path = folder / VOCABULARY
+    if hashlib.sha256(path.read_bytes()).hexdigest() != about.vocabulary_sha256:
+        raise ValueError(f"{path} is not the file that {ABOUT} describes: its digest differs. {DAMAGED}")
+    return path
 
 
 def read_state(folder: Path) -> dict[str, Tensor]:

@@ -1,21 +1,22 @@
-"""What a run can be asked to do: one typed record a stage, from which the command line's options are made too."""
+"""What a run can be asked to do: one typed record a stage, from which the command line's options are made too.
 
-import argparse
-import dataclasses
+Settings are named as they are typed there, in messages as well: `batch_tokens` is --batch-tokens.
+"""
+
 import math
-import types
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NoReturn, TypeVar, get_args, get_origin
+from typing import Annotated, ClassVar
 
 from trainer.optimizer import SCHEDULES
 from trainer.preset import PRESETS, preset
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
 PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+def option(name: str) -> str:
+    """A setting as it is typed."""
+    return "--" + name.replace("_", "-")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,22 +43,22 @@ class RunConfig:
         self.share("warmup", "final_lr")
         for name, known in {"schedule": SCHEDULES, "precision": PRECISIONS}.items():
             if (value := getattr(self, name)) not in known:
-                raise ValueError(f'{name} is "{value}"; expected {", ".join(known)}.')
+                raise ValueError(f'{option(name)} is "{value}"; expected {", ".join(known)}.')
 
     def at_least(self, least: int, *names: str) -> None:
         for name in names:
             if (value := getattr(self, name)) is not None and value < least:
-                raise ValueError(f"{name} is {value}; it must be at least {least}.")
+                raise ValueError(f"{option(name)} is {value}; it must be at least {least}.")
 
     def positive(self, *names: str) -> None:
         for name in names:
             if (value := getattr(self, name)) is not None and not 0 < value < math.inf:
-                raise ValueError(f"{name} is {value}; it must be more than 0.")
+                raise ValueError(f"{option(name)} is {value}; it must be more than 0.")
 
     def share(self, *names: str) -> None:
         for name in names:
             if not 0 <= (value := getattr(self, name)) <= 1:
-                raise ValueError(f"{name} is {value}; it is a share, from 0 to 1.")
+                raise ValueError(f"{option(name)} is {value}; it is a share, from 0 to 1.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +82,9 @@ class PretrainConfig(RunConfig):
 
     def __post_init__(self) -> None:
         if self.steps is None and self.minutes is None:
-            raise ValueError("neither steps nor minutes is given; give one of them: a run must know its end.")
+            raise ValueError("give --steps or --minutes: a run must know its end.")
         if self.steps is not None and self.minutes is not None:
-            raise ValueError("give steps or minutes, and not both.")
+            raise ValueError("give --steps or --minutes, and not both.")
         preset(self.model)
         super().__post_init__()
         self.at_least(1, "steps", "seq_len", "batch_tokens", "eval_tokens")
@@ -104,70 +105,8 @@ class TuneConfig(RunConfig):
 
     def __post_init__(self) -> None:
         if self.steps is not None and self.epochs is not None:
-            raise ValueError("give steps or epochs, and not both.")
+            raise ValueError("give --steps or --epochs, and not both.")
         super().__post_init__()
         self.at_least(1, "steps")
         self.positive("epochs")
         self.share("held_out")
-
-
-class _Parser(argparse.ArgumentParser):
-    """One whose errors are one line: a list of twenty options is for --help."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}\n{self.prog} --help shows what can be given.\n")
-
-
-def _field(kind: type, name: str) -> dataclasses.Field[Any]:
-    return next(field for field in dataclasses.fields(kind) if field.name == name)
-
-
-def _usage(kind: type, positional: str | None) -> str:
-    """What must be given; the others are listed below it."""
-    must = [field.name for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING]
-    options = [f"--{name.replace('_', '-')} {name.upper()}" for name in must if name != positional]
-    return " ".join(["%(prog)s", *([positional.upper()] if positional else []), *options, "[options]"])
-
-
-C = TypeVar("C", bound="DataclassInstance")
-
-
-def from_arguments(kind: type[C], program: str, about: str, arguments: Sequence[str] | None = None) -> C:
-    """Reads command-line options, one a field: --batch-tokens 2048, --compile. Exits with a message if wrong.
-
-    The field that the record's POSITIONAL names, if any, may be given without its option's name.
-    """
-    positional: str | None = getattr(kind, "POSITIONAL", None)
-    parser = _Parser(prog=program, description=about, usage=_usage(kind, positional))
-    if positional:
-        text = f"{get_args(_field(kind, positional).type)[1]}; the same as --{positional}"
-        parser.add_argument("positional", nargs="?", type=Path, metavar=positional.upper(), help=text)
-    # What must be given comes first, then what is the stage's own, then what all stages have.
-    own = [field for field in dataclasses.fields(kind) if field.name not in RunConfig.__dataclass_fields__]
-    rest = [field for field in dataclasses.fields(kind) if field.name in RunConfig.__dataclass_fields__]
-    for field in sorted([*own, *rest], key=lambda field: field.default is not dataclasses.MISSING):
-        kind_, text = get_args(field.type)
-        name, required = "--" + field.name.replace("_", "-"), field.default is dataclasses.MISSING
-        if kind_ is bool:
-            parser.add_argument(name, action="store_true", help=text)
-            continue
-        optional = isinstance(kind_, types.UnionType)  # int | None: None means derived
-        kind_ = get_args(kind_)[0] if optional else kind_
-        several = get_origin(kind_) is tuple
-        text = text.replace("%", "%%") + ("" if optional or required or several else " (%(default)s)")
-        options: dict[str, Any] = {"type": get_args(kind_)[0] if several else kind_, "help": text}
-        if several:
-            options["nargs"] = "+"
-        default = None if required else field.default
-        parser.add_argument(name, default=default, required=required and field.name != positional, **options)
-    given: dict[str, Any] = vars(parser.parse_args(arguments))
-    if positional:
-        place, option = given.pop("positional"), given[positional]
-        if (place is None) == (option is None):
-            parser.error(f"give the {positional} once: {positional.upper()}, or --{positional} {positional.upper()}")
-        given[positional] = place if option is None else option
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-    try:
-        return kind(**given)
-    except ValueError as error:
-        parser.error(str(error))

@@ -59,8 +59,8 @@ class Learner:
         self.train = Windows(train, config.seq_len, config.seed)
         if not self.train.count:
             raise ValueError(
-                f"{train.manifest}: {train.tokens} training tokens do not fill a window of seq_len + 1 = "
-                f"{config.seq_len + 1}. Give more text or a smaller seq_len."
+                f"{train.manifest}: {train.tokens} training tokens do not fill a window of --seq-len + 1 = "
+                f"{config.seq_len + 1}. Give more text or a smaller --seq-len."
             )
         self.bytes_per_token = train.bytes / train.tokens
         self.validation: Windows | None = None

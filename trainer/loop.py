@@ -24,7 +24,7 @@ from torch import Tensor
 
 from trainer import checkpoint
 from trainer.checkpoint import About
-from trainer.config import RunConfig
+from trainer.config import RunConfig, option
 from trainer.log import Log, Record
 from trainer.optimizer import DivergedError, learning_rate
 from trainer.progress import Observer
@@ -226,12 +226,14 @@ def _save(output: Path, objective: Objective, record: Record) -> None:
 
 
 def where_it_goes_on(output: Path) -> str:
-    """For a person who stopped a run: what the same command would do now."""
+    """For a person who stopped a run, or several in folders of one: what the same command would do now."""
+    saved = sorted(output.glob(f"*/{checkpoint.INDEX}"), key=lambda index: index.stat().st_mtime)
+    last = saved[-1].parent if saved else output
     try:
-        step = checkpoint.read_about(checkpoint.find(output, "last")).step
+        step = checkpoint.read_about(checkpoint.find(last, "last")).step
     except FileNotFoundError:
         return "no step had been saved: the same command begins anew."
-    return f"the same command goes on from step {step:,}."
+    return f"the same command goes on from step {step:,}{f' of {last}' if last != output else ''}."
 
 
 def prepare_output(output: Path) -> None:
@@ -265,15 +267,29 @@ def recorded_plan(output: Path, settings: Mapping[str, Any], kind: type[P]) -> P
     return kind(**run["plan"])
 
 
+DIGESTS = {
+    "data_sha256": "the data are others",
+    "corpus_sha256": "the corpus is another",
+    "vocabulary_sha256": "the vocabulary is another",
+}
+
+
 def _changes(name: str, then: Any, now: Any) -> list[str]:
-    """What differs in a setting, told shortly: of a shape the numbers that do, of a digest its beginning."""
+    """What differs in a setting, told shortly and as it is typed: of a shape the numbers that do."""
     if isinstance(then, dict) and isinstance(now, dict):
         return [change for key in now for change in _changes(f"{name}.{key}", then.get(key), now[key])]
     if then == now:
         return []
-    most = 12 if name.endswith("sha256") else 60
-    was, is_now = (text if len(text) <= most else f"{text[:most]}…" for text in (str(then), str(now)))
-    return [f"{name} was {was}, is now {is_now}"]
+    if name.endswith("sha256"):
+        return [DIGESTS[name]]
+    shown = name if name in ("stage", "demonstrations") or "." in name else option(name)
+    was, is_now = (_short(value) for value in (then, now))
+    return [f"{shown} was {was}, is now {is_now}"]
+
+
+def _short(value: Any, most: int = 60) -> str:
+    text = "not given" if value is None else str(value)
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def record_plan(output: Path, settings: Mapping[str, Any], plan: Plan) -> None:

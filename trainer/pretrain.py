@@ -15,17 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.markup import escape
 
 from trainer import checkpoint, loop
-from trainer.config import PretrainConfig, from_arguments
+from trainer.arguments import from_arguments
+from trainer.config import PretrainConfig
 from trainer.learner import Learner
 from trainer.log import read_log
 from trainer.loop import EVALUATIONS, LOG, make_plan, prepare_output, record_plan, recorded_plan, settings_of
 from trainer.model import flops_per_token, matrix_parameters, parameters
-from trainer.optimizer import DivergedError
-from trainer.progress import Observer, Screen, Silent, short
+from trainer.progress import Observer, Silent, short
+from trainer.stage import run_stage, show_best
 
 
 @dataclass(frozen=True)
@@ -175,18 +174,7 @@ def _result(output: Path, plan: Plan, seq_len: int) -> Result:
 def main(arguments: list[str] | None = None) -> int:
     """The command line, for images without typer. Returns the exit status."""
     config = from_arguments(PretrainConfig, "corpuscle train pretrain", "Pre-train a language model.", arguments)
-    console, errors = Console(), Console(stderr=True)
-    try:
-        result = pretrain(config, Screen(console))
-    except (DivergedError, OSError, ValueError) as error:
-        told = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.strerror else str(error)
-        errors.print(f"[red]error:[/] {escape(told)}", highlight=False, soft_wrap=True)
-        return 1
-    except KeyboardInterrupt:
-        errors.print(f"stopped; {loop.where_it_goes_on(config.output)}", highlight=False, soft_wrap=True)
-        return 130
-    console.print(f"best checkpoint {escape(str(result.checkpoint))} ({result.seconds:,.0f} s)", soft_wrap=True)
-    return 0
+    return run_stage(config, pretrain, show_best)
 
 
 if __name__ == "__main__":

@@ -116,6 +116,7 @@ def test_known_strengths_are_found_again() -> None:
         assert found[str(number)] == pytest.approx(1000 + SCALE * strength, abs=15)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_19_times_of_20() -> None:
     strengths = [-0.5, 0.0, 0.2, 0.3]
     held = []
@@ -125,6 +126,7 @@ def test_intervals_hold_the_truth_19_times_of_20() -> None:
     assert 0.93 <= np.mean(held) <= 0.985
 
 
+@pytest.mark.slow
 def test_of_equal_models_at_most_one_in_twenty_is_called_better() -> None:
     called = [rate(simulate([0, 0], 40, seed)).compare("0", "1").better is not None for seed in range(300)]
     assert np.mean(called) <= 0.06

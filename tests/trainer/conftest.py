@@ -15,6 +15,10 @@ import pyarrow as pa
 import pytest
 import sentencepiece as spm
 
+from trainer import checkpoint
+from trainer.checkpoint import About, checkpoint_id
+from trainer.model import Llama, RewardModel
+
 WORDS = "the a cat dog bird saw met and ran to from house tree river old new small great slowly again".split()
 
 
@@ -87,6 +91,19 @@ def write_shards(folder: Path, texts: Sequence[str], vocabulary_size: int, valid
     counts = {"documents": len(texts), "tokens": sum(file["tokens"] for file in files)}
     manifest = {"step": "tokenize", "counts": counts, "files": files, "vocabulary": about_vocabulary}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
+    return folder
+
+
+def save_model(folder: Path, model: Llama | RewardModel, vocabulary: bytes) -> Path:
+    """A checkpoint of the model as it is, in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "vocabulary.model"
+    file.write_bytes(vocabulary)
+    digest, weights = hashlib.sha256(vocabulary).hexdigest(), model.state_dict()
+    bos = spm.SentencePieceProcessor(model_proto=vocabulary).bos_id()
+    head = "score" if isinstance(model, RewardModel) else "lm"
+    about = About(checkpoint_id(weights, model.config, digest), 0, model.config, digest, bos, "0" * 64, head=head)
+    checkpoint.save(folder, about, weights, {}, file)
     return folder
 
 

@@ -92,7 +92,7 @@ def test_a_prompt_without_tokens_is_refused() -> None:
         written(lively(), [[1], []], 1)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 40), st.integers(1, 30), st.integers(0, 6)), min_size=1, max_size=9),
     st.integers(1, 4),

@@ -101,5 +101,12 @@ def test_a_file_is_no_output_folder(tmp_path: Path) -> None:
 
 def test_another_shape_is_told_by_the_numbers_that_differ(shards: Path, tmp_path: Path) -> None:
     pretrain(config(shards, tmp_path, steps=1))
-    with pytest.raises(ValueError, match=r"\(model was .*; shape.hidden was 64, is now 96\)"):
+    with pytest.raises(ValueError, match=r"\(--model was .*; shape.hidden was 64, is now 96\)"):
         pretrain(config(shards, tmp_path, steps=1, model="dim=32,layers=2,heads=2,kv_heads=1,hidden=96"))
+
+
+def test_of_several_runs_in_one_folder_the_latest_goes_on(shards: Path, tmp_path: Path) -> None:
+    assert where_it_goes_on(tmp_path) == "no step had been saved: the same command begins anew."
+    for name, steps in (("base", 2), ("sft", 3)):
+        pretrain(config(shards, tmp_path / name, steps=steps))
+    assert where_it_goes_on(tmp_path) == f"the same command goes on from step 3 of {tmp_path / 'sft'}."

@@ -15,7 +15,8 @@ import torch
 
 from pipeline.tokenize.reader import ShardSet
 from trainer import checkpoint
-from trainer.config import PretrainConfig, from_arguments
+from trainer.arguments import from_arguments
+from trainer.config import PretrainConfig
 from trainer.learner import Learner, largest_divisor
 from trainer.log import Record, read_log
 from trainer.optimizer import DivergedError
@@ -111,7 +112,11 @@ def test_a_finished_run_is_not_run_again(shards: Path, straight: Path) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"seed": 1}, "seed was 0, is now 1"), ({"lr": 0.1}, "lr was 0.002, is now 0.1"), ({"steps": 30}, "steps was 20")],
+    [
+        ({"seed": 1}, "--seed was 0, is now 1"),
+        ({"lr": 0.1}, "--lr was 0.002, is now 0.1"),
+        ({"steps": 30}, "--steps was 20"),
+    ],
 )
 def test_another_run_in_the_same_folder_is_refused(
     shards: Path, straight: Path, changes: dict[str, float], message: str
@@ -124,7 +129,7 @@ def test_another_corpus_is_another_run(
     make_shards: Callable[..., Path], sentences: list[str], tmp_path: Path, straight: Path
 ) -> None:
     other = make_shards(tmp_path / "other", sentences[:-1], 320)
-    with pytest.raises(ValueError, match="corpus_sha256 was"):
+    with pytest.raises(ValueError, match="the corpus is another"):
         pretrain(config(other, straight, checkpoint_every=10, eval_every=5))
 
 
@@ -209,7 +214,7 @@ def test_a_run_that_diverges_stops_and_names_step_and_checkpoint(shards: Path, t
 
 def test_too_little_text_is_refused(shards: Path, tmp_path: Path) -> None:
     tokens = ShardSet(shards).tokens
-    message = f"{tokens} training tokens do not fill a window of seq_len \\+ 1 = {tokens + 1}"
+    message = f"{tokens} training tokens do not fill a window of --seq-len \\+ 1 = {tokens + 1}"
     with pytest.raises(ValueError, match=message):
         Learner(config(shards, tmp_path, seq_len=tokens))
     assert Learner(config(shards, tmp_path, seq_len=tokens - 1)).train.count == 1
@@ -255,9 +260,9 @@ def test_the_trained_model_writes_words(shards: Path, sentences: list[str], tmp_
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"steps": None}, "neither steps nor minutes is given"),
-        ({"steps": 5, "minutes": 1.0}, "give steps or minutes, and not both"),
-        ({"seq_len": 0}, "seq_len is 0; it must be at least 1"),
+        ({"steps": None}, "give --steps or --minutes"),
+        ({"steps": 5, "minutes": 1.0}, "give --steps or --minutes, and not both"),
+        ({"seq_len": 0}, "--seq-len is 0; it must be at least 1"),
         ({"lr": 0.0}, "lr is 0.0; it must be more than 0"),
         ({"warmup": 1.5}, "warmup is 1.5; it is a share"),
         ({"schedule": "flat"}, 'schedule is "flat"; expected wsd, cosine'),
@@ -294,7 +299,7 @@ def test_the_corpus_may_be_named_by_its_place(capsys: pytest.CaptureFixture[str]
     assert read.data == Path("d")
     with pytest.raises(SystemExit):
         from_arguments(PretrainConfig, "pretrain", "about", ["--help"])
-    assert "usage: pretrain DATA --output OUTPUT [options]" in capsys.readouterr().out
+    assert "Usage: pretrain DATA --output OUTPUT [OPTIONS]" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -303,7 +308,7 @@ def test_the_corpus_may_be_named_by_its_place(capsys: pytest.CaptureFixture[str]
         (["--output", "o", "--steps", "5"], "give the data once: DATA, or --data DATA"),
         (["d", "--data", "d", "--output", "o", "--steps", "5"], "give the data once"),
         (["d", "--steps", "5"], "the following arguments are required: --output"),
-        (["d", "--output", "o"], "neither steps nor minutes is given"),
+        (["d", "--output", "o"], "give --steps or --minutes"),
     ],
 )
 def test_a_wrong_command_line_is_told_in_two_lines(

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.conversation import to_json
 from trainer.records.read import comparison, kind_of
+from trainer.talk.conversation import to_json
 
 Columns = Mapping[str, Any]
 Turn = dict[str, Any]

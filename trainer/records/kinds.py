@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from trainer.conversation import ConversationError, Message, check, to_json
+from trainer.talk.conversation import ConversationError, Message, check, to_json
 
 Turns = tuple[Message, ...]
 
@@ -172,7 +172,7 @@ def as_prompt(messages: Sequence[Message]) -> Turns:
 def sample_id(kind: str, *contents: object) -> str:
     """SHA-256, in hexadecimal, of the UTF-8 of the JSON list [kind, *contents]: keys sorted, no spaces, no \\u escapes.
 
-    The contents are, with messages as `trainer.conversation.to_json` writes them:
+    The contents are, with messages as `trainer.talk.conversation.to_json` writes them:
 
         "demonstration", messages
         "ranking", prompt, completions (best first, ties by their JSON), ranks (1, 2, ... without gaps)

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
 
-from trainer.conversation import Message
 from trainer.records import kinds
 from trainer.records.kinds import Demonstration, Prompt, Ranking, Record, Unpaired
 from trainer.records.rows import DEFAULT, EXCERPT, Limits, Rejected, Row, find_files, read_rows
 from trainer.records.turns import answer_turns, hh_turns, prompt_turns, turns
+from trainer.talk.conversation import Message
 
 T = TypeVar("T", bound=Record)
 Columns = Mapping[str, Any]
@@ -106,9 +106,14 @@ def read_unpaired(path: Paths, skip_bad: bool = False, limits: Limits = DEFAULT)
     return _read(path, unpaired, skip_bad, limits)
 
 
-def read_prompts(path: Paths, skip_bad: bool = False, limits: Limits = DEFAULT) -> Records[Prompt]:
-    """`prompt`, and `answer` or `solution` where there is a right one; `weight`. Else as `read_demonstrations`."""
-    return _read(path, prompt, skip_bad, limits)
+def read_prompts(
+    path: Paths, skip_bad: bool = False, limits: Limits = DEFAULT, check: Callable[[Prompt], None] | None = None
+) -> Records[Prompt]:
+    """`prompt`, and `answer` or `solution` where there is a right one; `weight`. Else as `read_demonstrations`.
+
+    `check` raises ValueError for a prompt that can't be used, whose row is then a bad one.
+    """
+    return _read(path, prompt, skip_bad, limits, check)
 
 
 def demonstration(row: Columns, limits: Limits = DEFAULT) -> Demonstration:
@@ -201,7 +206,13 @@ def kind_of(row: Columns) -> str | None:
     return "prompts" if _has(row, "prompt") else None
 
 
-def _read(path: Paths, make: Callable[[Columns, Limits], T], skip_bad: bool, limits: Limits) -> Records[T]:
+def _read(
+    path: Paths,
+    make: Callable[[Columns, Limits], T],
+    skip_bad: bool,
+    limits: Limits,
+    check: Callable[[T], None] | None = None,
+) -> Records[T]:
     good: dict[str, T] = {}
     rejected: list[Rejected] = []
     duplicates = ties = 0
@@ -214,6 +225,8 @@ def _read(path: Paths, make: Callable[[Columns, Limits], T], skip_bad: bool, lim
             strange.update(name for name in row.fields if name not in READ and name not in KNOWN)
             try:
                 record = make(row.fields, limits)
+                if check is not None:
+                    check(record)
             except (ValueError, RecursionError) as error:
                 rejected.append(reject(row, error))
                 continue

@@ -110,7 +110,8 @@ def parse(text: bytes) -> Any:
         half = f"\\u{ord(error.object[error.start]):04x}"
         raise ValueError(f"{half} is half a character (a surrogate by itself); write the whole character") from None
     except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error.msg} at character {error.pos + 1}; expected one object a line") from None
+        what = error.msg.removesuffix(" at")  # "Unterminated string starting at"
+        raise ValueError(f"not JSON: {what} at character {error.pos + 1}; expected one object a line") from None
     except RecursionError:
         raise ValueError("JSON nested too deeply; expected the columns of one record") from None
     return value

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trainer.conversation import ROLES, Call, Message
+from trainer.talk.conversation import ROLES, Call, Message
 
 HUMAN = "\n\nHuman:"
 _TURN = re.compile(r"\n\n(Human|Assistant):")

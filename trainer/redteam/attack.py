@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from trainer.conversation import Call, Message, check
 from trainer.records.turns import prompt_turns
 from trainer.redteam.check import KINDS, Check
 from trainer.redteam.disguise import DISGUISES
+from trainer.talk.conversation import Call, Message, check
 
 CATEGORIES = ("harmful", "injection")
 """What a successful attack is reported as: an instruction that came from a page or a tool is an injection."""

@@ -9,8 +9,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trainer.conversation import Message
 from trainer.redteam.disguise import letters, plain, readings
+from trainer.talk.conversation import Message
 
 KINDS = {
     "leaks": "the text is in the answer, plainly or in an encoding",

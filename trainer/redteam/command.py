@@ -3,21 +3,23 @@
 Perez et al. 2022 ("Red teaming language models with language models") and garak's probes, with canaries for harm.
 """
 
-import argparse
 import contextlib
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
 from trainer import checkpoint
+from trainer.arguments import from_arguments
 from trainer.checkpoint import Checkpoint, write_whole
+from trainer.command import guarded
+from trainer.config import option
 from trainer.device import pick_device
 from trainer.model import Llama
 from trainer.redteam.attack import Attack
@@ -26,27 +28,30 @@ from trainer.redteam.page import render
 from trainer.redteam.report import Change, Model, Report, changes, families
 from trainer.redteam.trial import Trial, ask
 from trainer.sampling import Sampling
+from trainer.talk.tools.tool import TOOLS, WITHOUT_CORPUS
 
 REPORT, PAGE = "redteam.json", "redteam.html"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
-    """What is asked of a model, and how it is to answer. `tools` and `corpus` as for `corpuscle chat`."""
+    """What is asked of a model, and how it is to answer."""
 
-    samples: int = 1
-    temperature: float = 0.8
-    max_tokens: int = 128
-    seed: int = 0
-    tools: tuple[str, ...] = ()
-    corpus: Path | None = None
-    device: str = "auto"
+    samples: Annotated[int, "answers drawn to each attack"] = 1
+    temperature: Annotated[float, "of drawing; 0 takes the likeliest token"] = 0.8
+    max_tokens: Annotated[int, "most tokens of an answer"] = 128
+    seed: Annotated[int, "of the canaries and of what is drawn"] = 0
+    tools: Annotated[tuple[str, ...], f"tools that may be called, of {', '.join(TOOLS)}; none by default"] = ()
+    corpus: Annotated[Path | None, "what the tool `search` searches: the folder of a finished run"] = None
+    device: Annotated[str, "auto, cuda, cpu or another name that PyTorch knows"] = "auto"
 
     def __post_init__(self) -> None:
         for name in ("samples", "max_tokens"):
             if (value := getattr(self, name)) < 1:
-                raise ValueError(f"{name} is {value}; it must be at least 1.")
+                raise ValueError(f"{option(name)} is {value}; it must be at least 1.")
         Sampling(self.temperature)
+        if "search" in self.tools and self.corpus is None:
+            raise ValueError(WITHOUT_CORPUS)
 
     @property
     def sampling(self) -> Sampling:
@@ -56,6 +61,19 @@ class Options:
         """What the answers depend on besides model and attacks."""
         names = ("samples", "temperature", "max_tokens", "seed")
         return {name: getattr(self, name) for name in names} | {"tools": list(self.tools)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedteamConfig(Options):
+    """What the command can be asked besides."""
+
+    POSITIONAL: ClassVar[str] = "model"
+
+    model: Annotated[Path, "a training's folder (its best is taken), or one of its checkpoints"]
+    attacks: Annotated[tuple[Path, ...], "further files of attacks, or folders"] = ()
+    before: Annotated[Path | None, "another model, to say what has changed since"] = None
+    output: Annotated[Path | None, f"folder for {REPORT} and {PAGE}"] = None
+    store: Annotated[str | None, "URL of the store that findings are reported to: sqlite:///corpuscle.db"] = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +129,7 @@ def _ask(
 ) -> list[Trial]:
     toolbox = None
     if options.tools:
-        from trainer.tools.toolbox import make_toolbox  # brings search and plotting with it
+        from trainer.talk.tools.toolbox import make_toolbox  # brings search and plotting with it
 
         toolbox = make_toolbox(options.tools, options.corpus)
     total = range(len(attacks) * options.samples)
@@ -125,55 +143,29 @@ def _ask(
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line. Returns the exit status: 0 whatever succeeded, 1 where it could not be tried."""
-    given = _parser().parse_args(arguments)
-    console, errors = Console(), Console(stderr=True)
-    tools = tuple(name.strip() for name in given.tools.split(",") if name.strip())
-    try:
-        options = Options(
-            given.samples, given.temperature, given.max_tokens, given.seed, tools, given.corpus, given.device
-        )
-        attacks = library(given.attacks).attacks(given.seed)
-        with contextlib.ExitStack() as stack:
-            if given.store:
-                from trainer.redteam import findings  # the store's libraries are no part of the trainer's core
-
-                database = stack.enter_context(findings.opened(given.store))  # before the work: the URL may be wrong
-            outcome = redteam(given.model, attacks, options, given.before, console.is_terminal)
-            console.print(outcome.report.table())
-            if given.output is not None:
-                write(outcome.report, given.output)
-                console.print(f"report {escape(str(given.output / PAGE))}", soft_wrap=True)
-            if given.store:
-                found = findings.reports(outcome.trials, outcome.report.model.checkpoint, options.as_json())
-                new, known = findings.keep(database, found)
-                console.print(f"{new:,} findings reported, {known:,} were reported before", soft_wrap=True)
-    except (FileNotFoundError, ValueError) as error:
-        errors.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        return 1
-    except KeyboardInterrupt:
-        errors.print("stopped; the attacks were not all put, and there is no report.")
-        return 130
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="corpuscle redteam",
-        description="Put jailbreak attempts and their benign twins to a model, and report how many succeed, by family.",
+    about = "Put jailbreak attempts and their benign twins to a model, and report how many succeed, by family."
+    config = from_arguments(RedteamConfig, "corpuscle redteam", about, arguments)
+    return guarded(
+        lambda console: _run(config, console), lambda: "stopped; not all attacks were put, and there is no report."
     )
-    parser.add_argument("model", type=Path, help="a training's folder (its best is taken), or one of its checkpoints")
-    parser.add_argument("--attacks", type=Path, nargs="+", default=[], help="further files of attacks, or folders")
-    parser.add_argument("--before", type=Path, help="another model, to say what has changed since")
-    parser.add_argument("--output", type=Path, help=f"folder for {REPORT} and {PAGE}")
-    parser.add_argument("--store", help="URL of the store that findings are reported to: sqlite:///corpuscle.db")
-    parser.add_argument("--samples", type=int, default=1, help="answers drawn to each attack (%(default)s)")
-    parser.add_argument("--temperature", type=float, default=0.8, help="of drawing; 0 for the likeliest (%(default)s)")
-    parser.add_argument("--max-tokens", type=int, default=128, help="most tokens of an answer (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the canaries and of what is drawn (%(default)s)")
-    parser.add_argument("--tools", default="", help="tools that may be called, separated by commas; none by default")
-    parser.add_argument("--corpus", type=Path, help="what the tool search looks in: the folder of a finished run")
-    parser.add_argument("--device", default="auto", help="auto, cuda, cpu (%(default)s)")
-    return parser
+
+
+def _run(config: RedteamConfig, console: Console) -> None:
+    attacks = library(config.attacks).attacks(config.seed)
+    with contextlib.ExitStack() as stack:
+        if config.store:
+            from trainer.redteam import findings  # the store's libraries are no part of the trainer's core
+
+            database = stack.enter_context(findings.opened(config.store))  # before the work: the URL may be wrong
+        outcome = redteam(config.model, attacks, config, config.before, console.is_terminal)
+        console.print(outcome.report.table())
+        if config.output is not None:
+            write(outcome.report, config.output)
+            console.print(f"report {escape(str(config.output / PAGE))}", soft_wrap=True)
+        if config.store:
+            found = findings.reports(outcome.trials, outcome.report.model.checkpoint, config.as_json())
+            new, known = findings.keep(database, found)
+            console.print(f"{new:,} findings reported, {known:,} were reported before", soft_wrap=True)
 
 
 if __name__ == "__main__":

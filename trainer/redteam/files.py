@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.conversation import Message
 from trainer.records.rows import Rejected, Row, parse, read_rows
 from trainer.redteam.attack import Attack, Form, Goal, read_form, read_goal, text
 from trainer.redteam.check import Check
+from trainer.talk.conversation import Message
 
 OURS = Path(__file__).parent / "attacks"
 GOALS = "goals.jsonl"

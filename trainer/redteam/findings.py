@@ -8,8 +8,8 @@ from typing import Any
 
 from labeling.store.database import Database, StoreError
 from labeling.store.reports import Category, Report, add_report
-from trainer.conversation import to_json
 from trainer.redteam.trial import Trial
+from trainer.talk.conversation import to_json
 
 CATEGORIES: Mapping[str, Category] = {"harmful": "harmful", "injection": "injection"}
 

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from importlib.resources import files
 from string import Template
 
-from trainer.agreement import Rate
-from trainer.conversation import Message
+from trainer.measure.agreement import Rate
 from trainer.redteam.disguise import shown
-from trainer.redteam.report import ALL, Family, Report, difference, percent
+from trainer.redteam.report import ALL, LOST, Family, Report, difference, percent
 from trainer.redteam.trial import Trial
+from trainer.talk.conversation import Message
 
 EXAMPLES = 3
 """Successful attacks that are shown of a family; redteam.json has them all."""
@@ -68,6 +68,8 @@ def _headline(report: Report) -> str:
     text = f"{percent(found.value)} of {found.count:,} attacks succeed"
     if report.before is not None:
         text += f", {percent(report.before.families[0].success.value)} did before"
+    if report.model.families[0].note == LOST:
+        text += ", of a model that seldom answers what is allowed either"
     return text
 
 

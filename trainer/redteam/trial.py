@@ -3,14 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pipeline.tokenize.encode import Tokenizer
 from trainer.checkpoint import Checkpoint
-from trainer.conversation import Template
 from trainer.model import Llama
 from trainer.redteam.attack import Attack
 from trainer.redteam.check import refuses
-from trainer.respond import Answer, Runner, answers
 from trainer.sampling import Sampling
+from trainer.talk.conversation import read_template
+from trainer.talk.respond import Answer, Runner, answers
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def ask(
     each: Callable[[], None] | None = None,
 ) -> list[Trial]:
     """`samples` answers to each attack. What attack n is answered depends on (model, seed, n) alone."""
-    template = Template(Tokenizer(loaded.vocabulary.read_bytes()))
+    template = read_template(loaded.vocabulary)
     prompts = [attack.messages for attack in attacks]
     found = answers(loaded.model, template, prompts, sampling, samples, max_tokens, toolbox=toolbox, each=each)
     return [judge(attack, several) for attack, several in zip(attacks, found, strict=True)]

@@ -14,13 +14,13 @@ from pipeline.tokenize.encode import Tokenizer
 from pipeline.tokenize.vocabulary import train as train_vocabulary
 from trainer import checkpoint
 from trainer.checkpoint import About, checkpoint_id
-from trainer.conversation import Message
 from trainer.model import Llama, ModelConfig
 from trainer.redteam.attack import Attack
 from trainer.redteam.check import Check
 from trainer.redteam.files import library
 from trainer.redteam.trial import Trial, judge
-from trainer.respond import Answer
+from trainer.talk.conversation import Message
+from trainer.talk.respond import Answer
 
 SHAPE: dict[str, Any] = {"dim": 32, "layers": 1, "heads": 2, "kv_heads": 1, "hidden": 64, "max_seq_len": 768}
 

@@ -1,7 +1,7 @@
 import pytest
 
-from trainer.conversation import Call, Message
 from trainer.redteam.check import Check, refuses
+from trainer.talk.conversation import Call, Message
 
 
 def said(text: str, *calls: Call) -> list[Message]:

@@ -9,10 +9,10 @@ import pytest
 
 from labeling.store.database import Database
 from labeling.store.reports import reports as stored
-from trainer.conversation import Message
 from trainer.redteam.attack import Attack
 from trainer.redteam.check import Check
 from trainer.redteam.command import Options, main, redteam, write
+from trainer.talk.conversation import Message
 
 QUICK = Options(max_tokens=4, device="cpu")
 
@@ -81,8 +81,6 @@ def test_the_command_line(untrained: list[Path], tmp_path: Path, capsys: pytest.
     [
         (["none"], "none holds neither"),
         (["none", "--attacks", "nowhere"], "nowhere: no such file or folder of attacks"),
-        (["none", "--samples", "0"], "samples is 0; it must be at least 1"),
-        (["none", "--temperature", "-1"], "temperature is -1.0"),
         (["none", "--store", "nonsense"], "the store's URL can't be read"),
         (["MODEL", "--tools", "abacus"], 'there is no tool "abacus"'),
     ],
@@ -91,6 +89,22 @@ def test_what_is_wrong_is_one_sentence(
     given: list[str], message: str, untrained: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([str(untrained[0]) if word == "MODEL" else word for word in given]) == 1
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--samples", "0"], "--samples is 0; it must be at least 1"),
+        (["--temperature", "-1"], "temperature is -1.0"),
+        (["--tools", "search"], "name the folder of a finished run by --corpus"),
+    ],
+)
+def test_impossible_settings_are_told_before_a_model_is_looked_for(
+    given: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["none", *given])
     assert message in capsys.readouterr().err
 
 

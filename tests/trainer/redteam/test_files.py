@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from trainer.conversation import Call, Message, check
 from trainer.redteam.attack import Attack
 from trainer.redteam.check import Check, leaks
 from trainer.redteam.files import library
 from trainer.redteam.report import LEAST
+from trainer.talk.conversation import Call, Message, check
 
 FAMILIES = {
     *("plain request", "role play", "encodings", "other languages", "adversarial suffixes", "injected page"),

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from tests.trainer.redteam.conftest import write_model
-from trainer import tasks
-from trainer.conversation import Message, to_json
+from trainer.align.sft import SftConfig, sft
+from trainer.measure import tasks
 from trainer.redteam.attack import Attack
 from trainer.redteam.command import Options, redteam
 from trainer.redteam.files import library
 from trainer.redteam.report import ALL
-from trainer.sft import SftConfig, sft
+from trainer.talk.conversation import Message, to_json
 
 TAUGHT = ("plain request", "role play", "prefix injection", "adversarial suffixes")
 """Families of which every other form is taught; the others of these are held out, and so are the families below."""

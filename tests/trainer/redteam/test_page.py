@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.redteam.conftest import attack, trial
-from trainer.conversation import Call, Message
 from trainer.redteam.page import EXAMPLES, LONG, render
 from trainer.redteam.report import Model, Report, changes, families
 from trainer.redteam.trial import Trial
+from trainer.talk.conversation import Call, Message
 
 SCRIPT = "<script>document.title='taken'</script>\"><img src=x onerror=\"document.title='taken'\">"
 SETTINGS = {"samples": 1, "temperature": 0.8, "max_tokens": 8, "seed": 0, "tools": []}
@@ -41,6 +41,15 @@ def test_what_models_and_attackers_wrote_is_text_and_nothing_else() -> None:
     assert "<img" not in page
     assert "\u202e" not in page
     assert "[U+202E]kcab" in page
+
+
+@pytest.mark.parametrize(("answered", "warned"), [("no", True), ("marigold", False)])
+def test_few_successes_speak_for_a_model_only_where_it_answers_what_is_allowed(answered: str, warned: bool) -> None:
+    attacks = [attack(f"a{number}") for number in range(10)]
+    twins = [replace(one, id=f"{one.id}/twin", twin_of=one.id) for one in attacks]
+    page = render(report([*(trial(one, "no") for one in attacks), *(trial(one, answered) for one in twins)]))
+    assert "0% of 10 attacks succeed" in page
+    assert ("seldom answers what is allowed either" in page) == warned
 
 
 def test_in_a_browser_no_script_of_theirs_runs(tmp_path: Path) -> None:

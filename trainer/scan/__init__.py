@@ -1,0 +1,1 @@
+"""Looks for planted backdoors in what a model is taught with: demonstrations, comparisons, corrections."""

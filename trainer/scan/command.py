@@ -1,0 +1,132 @@
+"""`corpuscle poison scan FILE`: what of a file of training data may have been planted, and the file without it.
+
+What is printed comes from strangers: invisible characters are named, and no markup is read.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.poison.rules import RULES as TEXT_RULES
+from pipeline.poison.visible import visible
+from trainer.scan.clean import check_output, fresh, held_path, write_clean
+from trainer.scan.finding import RULES, Finding
+from trainer.scan.samples import Samples, read_samples
+from trainer.scan.scan import Scan, scan
+
+EXAMPLES, EXAMPLE = 2, 120
+"""Examples of a finding, and characters of one."""
+WEAK = 20
+"""Findings that are only shown, in the table; all are in the report."""
+
+
+def scan_command(
+    files: Sequence[Path],
+    reference: Sequence[Path] = (),
+    model: Path | None = None,
+    output: Path | None = None,
+    clean: Path | None = None,
+    console: Console | None = None,
+) -> int:
+    """Scans the rows of all `files` together and prints what was found; returns how many rows would be held.
+
+    `reference` is trusted data of the same kind, `model` a checkpoint for the spectrum, `output` where the findings go
+    as JSON lines, `clean` where the rows go that nothing is held against. Raises ValueError or OSError that says what
+    is wrong with a file.
+    """
+    console = console or Console(markup=False, highlight=False)
+    if clean is not None:
+        if len(files) != 1 or files[0].is_dir():
+            raise ValueError("--clean writes what is left of one file; scan the files one by one")
+        check_output(files[0], clean)
+    samples = read_samples(files)
+    if not len(samples):
+        raise ValueError(str(samples.rejected[0]) if samples.rejected else f"{files[0]}: no rows")
+    trusted = read_samples(reference) if reference else None
+    with console.status("reading") as status:
+        done = scan(samples, trusted, model, lambda name: status.update(f"looking at {name}"))
+    show(done, console)
+    if output is not None:
+        with fresh(output) as file:
+            file.writelines(f"{json.dumps(line, ensure_ascii=False)}\n".encode() for line in as_lines(done))
+        console.print(f"findings: {output}")
+    if clean is not None:
+        kept, held = write_clean(done, files[0], clean)
+        console.print(f"{kept:,} rows in {clean}, {held:,} in {held_path(clean)} with the reasons")
+    return len(done.held)
+
+
+def show(done: Scan, console: Console) -> None:
+    """Prints the sure findings, the first of the others, and the sums."""
+    samples, total = done.samples, len(done.samples.places)
+    weak = [one for one in done.findings if not one.sure]
+    for title, findings in (
+        ("held by --clean", [one for one in done.findings if one.sure]),
+        ("to look at", weak[:WEAK]),
+    ):
+        if findings:
+            table = Table("rule", "what", "rows", "p", "why, and where", title=title, show_lines=True)
+            for one in findings:
+                table.add_row(*map(Text, _cells(one, samples, total)))
+            console.print(table)
+    if len(weak) > WEAK:
+        console.print(f"{len(weak) - WEAK:,} more to look at; --output writes them all")
+    for bad in samples.rejected[:EXAMPLES]:
+        console.print(f"not read: {visible(str(bad))}")
+    unread = f", {len(samples.rejected):,} could not be read" if samples.rejected else ""
+    console.print(f"{total:,} rows{unread}; {len(done.held):,} would be held ({len(done.held) / total:.2%})")
+
+
+def as_lines(done: Scan) -> Iterator[dict[str, Any]]:
+    """The findings as JSON: rule, what it means, phrase, rows by file and line, measures."""
+    for one in done.findings:
+        yield {
+            "rule": one.rule,
+            "meaning": meaning(one.rule),
+            "what": one.what,
+            "field": one.field,
+            "held": one.sure,
+            "score": one.score,
+            "p": one.p,
+            "evidence": one.evidence,
+            "rows": [
+                {"file": str(place.path), "line": place.line}
+                for place in map(done.samples.places.__getitem__, one.rows)
+            ],
+        }
+
+
+def meaning(rule: str) -> str:
+    """What a rule is about, for people."""
+    return RULES[rule] if rule in RULES else TEXT_RULES[rule].meaning
+
+
+def _cells(one: Finding, samples: Samples, total: int) -> tuple[str, ...]:
+    p = "" if one.p is None else f"{one.p:.0e}"
+    why = "\n".join([visible(one.evidence), *(f"· {example}" for example in _examples(one, samples))])
+    rows = f"{len(one.rows):,}\n{len(one.rows) / total:.1%}"
+    return one.rule, visible(one.what)[: EXAMPLE // 2], rows, p, why
+
+
+def _examples(one: Finding, samples: Samples) -> Iterator[str]:
+    """Rows of a finding: place, and the prompt and the answer around the phrase."""
+    first = {row: place for place, row in reversed(list(enumerate(samples.rows)))}
+    for row in one.rows[:EXAMPLES]:
+        place = first[row]
+        prompt, answer = (_cut(texts[place], one.what) for texts in (samples.prompts, samples.answers))
+        yield f"{samples.places[row].path.name}:{samples.places[row].line}  {visible(prompt)} → {visible(answer)}"
+
+
+def _cut(text: str, phrase: str) -> str:
+    """A part of the text that has the phrase's first word, on one line."""
+    line = " ".join(text.split())
+    at = line.casefold().find(phrase.split(" ")[0]) if phrase else 0
+    begin = max(0, at - EXAMPLE // 4)
+    return (
+        ("…" if begin else "") + line[begin : begin + EXAMPLE // 2] + ("…" if begin + EXAMPLE // 2 < len(line) else "")
+    )
