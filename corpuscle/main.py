@@ -11,17 +11,19 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from corpuscle import talking, training
+from corpuscle import poison, talking, training
 from corpuscle.terminal import Unbroken, plain
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="From web crawls to a small model: make a corpus, look at it, train on it.",
+    rich_markup_mode=None,
+    help="From web crawls to a model that people can talk to.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(training.app, name="train")
+app.add_typer(poison.app, name="poison")
 
 _beam_arguments: list[str] = []
 """What stood behind `--` on the command line, for Beam."""
@@ -47,7 +49,10 @@ def _options(
     pass
 
 
-@app.command(epilog="Example: corpuscle run recipes/fineweb.yaml --input 'crawl/*.warc.gz' --output corpus")
+@app.command(
+    short_help="Make a corpus of WARC files.",
+    epilog="Example: corpuscle run recipes/fineweb.yaml --input 'crawl/*.warc.gz' --output corpus",
+)
 def run(
     recipe: Annotated[str, typer.Argument(help="The recipe: a YAML file, such as recipes/fineweb.yaml.")],
     output: Annotated[str, typer.Option("--output", "-o", help="The corpus's folder: local, gs://, s3://, hdfs://.")],
@@ -112,7 +117,10 @@ def run(
         raise typer.Exit(3)
 
 
-@app.command(epilog="Example: corpuscle explain corpus train-00000:0")
+@app.command(
+    short_help="Tell the history of a token, a document or a URL.",
+    epilog="Example: corpuscle explain corpus train-00000:0",
+)
 def explain(
     corpus: Annotated[str, typer.Argument(help="The folder of a finished run.")],
     target: Annotated[str, typer.Argument(help="SHARD:TOKEN (train-00000:0), a document's id, or a URL.")],
@@ -126,13 +134,17 @@ def explain(
         print_story(story)
 
 
-@app.command(epilog="Example: corpuscle report corpus --training checkpoints/first")
+@app.command(
+    short_help="Write report.html: what went where, and why.",
+    epilog="Example: corpuscle report corpus --training checkpoints/first",
+)
 def report(
     corpus: Annotated[str, typer.Argument(help="The folder of a finished run.")],
     training: Annotated[Path | None, typer.Option(help="A training's folder, whose loss curve is to be drawn.")] = None,
 ) -> None:
     """Write report.html: one self-contained page with the funnel, the reasons, the measures and the loss curve."""
-    from pipeline.report import trained_elsewhere, write_report
+    from pipeline.report import write_report
+    from pipeline.report.gather import trained_elsewhere
 
     quiet()
     out().print(write_report(corpus, str(training) if training else None))
@@ -168,11 +180,20 @@ def sample(
 
 training.add_commands(app, training.BESIDE)
 app.command(epilog="Example: corpuscle chat assistant --tools calculator")(talking.chat)
-app.command(epilog="Example: corpuscle serve assistant --port 8000")(talking.serve)
-app.command(epilog="Example: corpuscle labels labels")(talking.labels)
+app.command(
+    short_help="Serve a model: a page to chat in, and OpenAI's API.",
+    epilog="Example: corpuscle serve assistant --port 8000",
+)(talking.serve)
+app.command(short_help="Export what people reported and chose.", epilog="Example: corpuscle labels labels")(
+    talking.labels
+)
 
 
-@app.command("sample-crawl", epilog="Example: corpuscle sample-crawl demo/crawl")
+@app.command(
+    "sample-crawl",
+    short_help="Get a small crawl to try things on.",
+    epilog="Example: corpuscle sample-crawl demo/crawl",
+)
 def sample_crawl(
     folder: Annotated[Path, typer.Argument(help="Where the WARC files go.")],
 ) -> None:
@@ -184,7 +205,7 @@ def sample_crawl(
     out().print(f"{len(paths)} WARC files, {size / 1e6:.1f} MB, in {folder}")
 
 
-@app.command()
+@app.command(short_help="Fetch the language model ahead of time.")
 def fetch() -> None:
     """Fetch the language model ahead of time, for machines that will be offline."""
     from pipeline.assets import language_model
@@ -220,7 +241,7 @@ def _known_errors() -> tuple[type[Exception], ...]:
     found: tuple[type[Exception], ...] = tuple(
         getattr(sys.modules[module], name) for module, name in names.items() if module in sys.modules
     )
-    if "trainer.checkpoint" in sys.modules:
+    if sys.modules.keys() & {"trainer.checkpoint", "trainer.scan.command"}:
         found += (FileNotFoundError, ValueError)  # the trainer's errors are Python's own, and say what is wrong
     return found
 

@@ -19,6 +19,7 @@ STEPS = {
     "index": "index archives",
     "extract": "extract texts",
     "filter": "measure and filter",
+    "poison": "look for poison",
     "dedup": "remove copies",
     "vocabulary": "make vocabulary",
     "encode": "encode tokens",
@@ -102,7 +103,9 @@ def _bars(folder: str, archives: Sequence[Any], console: Console) -> Iterator[No
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=False) as progress:
         units = {"index": "archives", "vocabulary": "made", "tokenize": "shards"}
         tasks = {
-            step: progress.add_task(label, total=None, unit=units.get(step, "documents"), start=False)
+            step: progress.add_task(
+                label, total=None, unit=units.get(step, "documents"), start=False, visible=step != "poison"
+            )
             for step, label in STEPS.items()
         }
         progress.update(tasks["index"], total=len(archives), description="start the workers")
@@ -114,8 +117,13 @@ def _bars(folder: str, archives: Sequence[Any], console: Console) -> Iterator[No
             described = STEPS["index"] if indexed else "start the workers"
             progress.update(tasks["index"], completed=len(indexed), description=described)
             total = watcher.count("index", "kept") if len(indexed) >= len(archives) else None
-            for step in ("extract", "filter", "dedup", "encode"):
-                done = watcher.count(step, "read")
+            for step in ("extract", "filter", "poison", "dedup", "encode"):
+                if step == "poison":
+                    if not watcher.parts("textmodel"):
+                        continue  # not there yet, or off
+                    progress.update(tasks[step], visible=True)
+                # Looking takes the time; what follows from it is decided in a moment.
+                done = watcher.count("inspect" if step == "poison" else step, "read")
                 if done and not progress.tasks[tasks[step]].started:
                     progress.start_task(tasks[step])
                 progress.update(tasks[step], completed=done, total=total)
@@ -123,7 +131,8 @@ def _bars(folder: str, archives: Sequence[Any], console: Console) -> Iterator[No
                     label = STEPS[step] if watcher.made_anew("measure") else "filter, as measured"
                     progress.update(tasks[step], description=label)
                 # What a step leaves is what the next one has to do, once the step is through.
-                total = watcher.count(step, "kept") if total is not None and done >= total else None
+                through = total is not None and watcher.count(step, "read") >= total
+                total = watcher.count(step, "kept") if through else None
             dedup = progress.tasks[tasks["dedup"]]
             if dedup.finished and not progress.tasks[tasks["vocabulary"]].started:
                 progress.start_task(tasks["vocabulary"])

@@ -13,6 +13,9 @@ from pipeline.manifest import read_manifest
 from pipeline.report.removals import read_quarantine
 from pipeline.report.tables import Corpus
 
+OUTCOMES = ("read", "kept", "removed", "held", "quarantined")
+UNSEEN = ("measure", "textmodel", "inspect", "vocabulary", "encode", "tokenize")
+"""Steps that keep every document, or read none."""
 REASONS_SHOWN = 4
 UNREADABLE_SHOWN = 5
 
@@ -21,17 +24,17 @@ def print_summary(manifest: dict[str, Any], folder: str) -> None:
     """The steps with their counts and commonest reasons, and the shards."""
     console = Unbroken(markup=False, highlight=False, soft_wrap=True)
     table = Table(title=Text(f"{manifest['run']['recipe']}: {folder}"), title_justify="left")
-    for name in ("step", "read", "kept", "removed", "quarantined", "commonest reasons"):
+    for name in ("step", *OUTCOMES, "commonest reasons"):
         table.add_column(name, justify="left" if name in ("step", "commonest reasons") else "right")
     for step, entry in manifest["steps"].items():
-        if step in ("measure", "vocabulary", "encode", "tokenize"):
+        if step in UNSEEN:
             continue
         counts = entry["counts"]
         reasons = sorted(entry["reasons"].items(), key=lambda item: (-item[1], item[0]))
         # A line a reason: a table of 80 columns breaks a longer line in the middle of a phrase.
         shown = "\n".join(f"{reason} {count:,}" for reason, count in reasons[:REASONS_SHOWN])
         more = f"\n{len(reasons) - REASONS_SHOWN} more reasons" if len(reasons) > REASONS_SHOWN else ""
-        numbers = (f"{counts.get(name, 0):,}" for name in ("read", "kept", "removed", "quarantined"))
+        numbers = (f"{counts.get(name, 0):,}" for name in OUTCOMES)
         table.add_row(step, *numbers, Text(shown + more))
     console.print(table, soft_wrap=False)
     totals = manifest["counts"]
@@ -95,7 +98,8 @@ def print_story(story: Story) -> None:
     for station in story.stations:
         because = f": {station.reason}" if station.reason else ""
         twin = f"; kept instead: {station.twin}, similarity {station.similarity:.3f}" if station.twin else ""
-        say(f"{station.step:<16} {station.outcome}{because}{twin}")
+        tags = f"; tags: {', '.join(station.tags)}" if station.tags else ""
+        say(f"{station.step:<16} {station.outcome}{because}{twin}{tags}")
         if station.because:
             say(f"    {station.because}")
         for name, value in station.measures.items():

@@ -76,7 +76,7 @@ def atomic(path: str) -> Iterator[IO[bytes]]:
         with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
             yield file
         return
-    os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)  # noqa: PTH103, PTH120
     temporary = f"{path}.{uuid.uuid4().hex}.tmp"
     try:
         with open(temporary, "wb") as file:  # noqa: PTH123

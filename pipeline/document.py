@@ -30,7 +30,13 @@ LINEAGE = pa.schema(
 )
 """Where a document came from. `warc_offset` is in bytes of the file as stored (compressed)."""
 
-SCHEMA = pa.schema([*LINEAGE, ("language", pa.string()), ("language_score", pa.float32()), ("text", pa.string())])
+HIDDEN = pa.schema([("hidden_chars", pa.int64()), ("hidden_score", pa.float32()), ("hidden_excerpt", pa.string())])
+"""What a page hides from people: how many characters were left out of its text, and of all that it hides the passage
+that reads most like instructions to a model, with its score. Null where nothing was looked for or found."""
+
+SCHEMA = pa.schema(
+    [*LINEAGE, ("language", pa.string()), ("language_score", pa.float32()), *HIDDEN, ("text", pa.string())]
+)
 """A kept document as the extract step leaves it; later steps add measured columns behind these."""
 
 VERDICT = pa.schema([("reason", pa.string()), ("kept_address", pa.uint64()), ("similarity", pa.float32())])

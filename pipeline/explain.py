@@ -23,6 +23,7 @@ from pipeline.tokenize.reader import ShardSet
 JOURNEY = (
     ("extract", ("documents", "removed")),
     ("filter", ("documents", "removed")),
+    ("poison", ("documents", "removed", "held")),
     ("dedup", ("documents", "removed")),
 )
 
@@ -37,7 +38,7 @@ class ExplainError(Exception):
 
 @dataclass(frozen=True)
 class Station:
-    """What one step did with a document: kept it or removed it, why, and what was measured."""
+    """What one step did with a document: kept, removed or held it, why, and what was measured."""
 
     step: str
     outcome: str
@@ -49,6 +50,8 @@ class Station:
     """What was found and what was wanted."""
     decisive: str = ""
     """The name of the measure that decided."""
+    tags: tuple[str, ...] = ()
+    """The poison rules that point at the document."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +179,10 @@ def _story(folder: str, row: dict[str, Any], token: Token | None) -> Story:
         station = Station("extract", "quarantined", f"{row['reason']}: {row['error']}")
         return Story({key: row[key] for key in ("url", "warc_file", "warc_offset")}, [station])
     stations, tokens = [], None
+    ran = read_manifest(folder)["steps"]  # type: ignore[index]
     for step, kinds in JOURNEY:
+        if step not in ran:
+            continue  # the recipe has the poison filter off
         for kind in kinds:
             for found in _rows(folder, step, kind, "address", row["address"]):
                 stations.append(_station(folder, step, kind, found))
@@ -191,8 +197,9 @@ def _station(folder: str, step: str, kind: str, row: dict[str, Any]) -> Station:
     measured = [name for name in row if "." in name]
     names = {"extract": ["language", "language_score"], "filter": measured}.get(step, [])
     measures = {name: row[name] for name in names if isinstance(row.get(name), int | float | str)}
+    tags = tuple(row["poison.tags"]) if step == "poison" else ()
     if kind == "documents":
-        return Station(step, "kept", measures=measures)
+        return Station(step, "kept", measures=measures, tags=tags)
     because, decisive = meaning(Corpus(folder), step, row["reason"]), ""
     if step == "extract" and row["reason"] in ("language", "language_score"):
         decisive = row["reason"]
@@ -207,7 +214,7 @@ def _station(folder: str, step: str, kind: str, row: dict[str, Any]) -> Station:
         ]
         address = unpack_address(row["kept_address"])
         twin = f"{found[0]['url']} ({found[0]['id'].hex()})" if found else f"file {address.file}, row {address.row}"
-    return Station(step, "removed", row["reason"], twin, row["similarity"], measures, because, decisive)
+    return Station(step, kind, row["reason"], twin, row["similarity"], measures, because, decisive, tags)
 
 
 def _decisive(folder: str, row: dict[str, Any]) -> tuple[str, str] | None:

@@ -11,7 +11,14 @@ from pipeline.artifact import MANIFEST, Part, atomic, digest, open_input, read_j
 from pipeline.versions import versions
 
 FORMAT = 1
-STEPS = ("index", "extract", "measure", "filter", "dedup", "vocabulary", "encode", "tokenize")
+STEPS = (
+    "index", "extract", "measure", "filter", "textmodel", "inspect", "poison", "dedup", "vocabulary", "encode",
+    "tokenize",
+)  # fmt: skip
+"""In their order. `textmodel`, `inspect` and `poison` are there where the recipe has the poison filter on."""
+
+MODELS = {"textmodel": "filter", "vocabulary": "dedup"}
+"""Steps that train a model on a sample of documents, and the step whose documents those are."""
 
 
 def step_manifest(step: str, parts: Iterable[Part], parameters: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from pydantic import (
 
 from pipeline.crawl.codes import CODES
 from pipeline.filter.blocks import BLOCKS
+from pipeline.poison.rules import RULES, Outcome
 from pipeline.stage import Block
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -83,6 +84,36 @@ class MinHash(_Keys):
         return self
 
 
+class Poison(_Keys):
+    """What is looked for that an attacker may have put in, and what happens to a finding of each rule.
+
+    `outcomes` overrides the defaults: tag, strip (cut the span out), hold (until a person decides) or remove.
+    `block`, `allow` and `decisions` are files: pages that go, pages that are only ever tagged, people's verdicts on
+    held documents (see pipeline/poison/lists.py). `sample_bytes` of text train the character model.
+    """
+
+    enabled: bool = True
+    outcomes: dict[str, Outcome] = {}
+    block: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    decisions: tuple[str, ...] = ()
+    sample_bytes: Annotated[int, Field(ge=10_000, le=1 << 30)] = 8_000_000
+
+    @field_validator("outcomes")
+    @classmethod
+    def _known_rules(cls, value: dict[str, Outcome]) -> dict[str, Outcome]:
+        for name, outcome in value.items():
+            if name not in RULES:
+                near = difflib.get_close_matches(name, RULES, n=1)
+                meant = f" Did you mean {near[0]}?" if near else ""
+                raise ValueError(f"poison.outcomes has no rule named {name!r}.{meant} Known: {', '.join(RULES)}.")
+            if outcome == "strip" and not RULES[name].spans:
+                raise ValueError(
+                    f"poison.outcomes.{name} is strip, but that rule points at whole pages: nothing to cut."
+                )
+        return value
+
+
 class Dedup(_Keys):
     """Which copies go: the same text, and nearly the same text."""
 
@@ -107,6 +138,7 @@ class Recipe(_Keys):
     description: str = ""
     crawl: Crawl = Crawl()
     filter: dict[str, Any] = {}
+    poison: Poison = Poison()
     dedup: Dedup = Dedup()
     tokenize: Tokenize = Tokenize()
 
@@ -114,6 +146,11 @@ class Recipe(_Keys):
     @classmethod
     def _null_is_nothing(cls, value: Any) -> Any:
         return {} if value is None else value
+
+    @field_validator("poison", mode="before")
+    @classmethod
+    def _null_is_the_default(cls, value: Any) -> Any:
+        return Poison() if value is None else value
 
     @property
     def blocks(self) -> list[tuple[str, Block]]:

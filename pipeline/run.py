@@ -6,6 +6,7 @@ import glob
 import logging
 import os
 import posixpath
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -36,12 +37,17 @@ from pipeline.dedup import remove
 from pipeline.dedup.minhash import choose_bands
 from pipeline.dedup.remove import DedupStep, NearDuplicates, RemoveDuplicates
 from pipeline.filter import steps
+from pipeline.filter.gopher_quality import GopherQuality
 from pipeline.filter.steps import FilterStep, MeasureStep
 from pipeline.lock import claim
-from pipeline.manifest import STEPS, corpus_manifest, read_manifest, write_step_manifest
+from pipeline.manifest import MODELS, STEPS, corpus_manifest, read_manifest, write_step_manifest
+from pipeline.poison.lists import NOTHING_DECIDED, Decided, ListError, read_decided
+from pipeline.poison.rules import outcomes
+from pipeline.poison.steps import InspectStep, PoisonStep
+from pipeline.poison.transform import LookForPoison
 from pipeline.recipe import Recipe
 from pipeline.replace import check_replaces
-from pipeline.runner import beam_options, check_runner, is_local_runner, runner_name
+from pipeline.runner import beam_options, check_runner, is_local_runner, prepare_workers, runner_name
 from pipeline.step import RunPart, StepError, disk_advice
 from pipeline.tokenize import deal
 from pipeline.tokenize.deal import MakeShards
@@ -133,6 +139,14 @@ def near_duplicates(recipe: Recipe) -> NearDuplicates | None:
     return NearDuplicates(minhash.ngram, bands, rows, minhash.similarity)
 
 
+def needed_stop_words(recipe: Recipe) -> tuple[tuple[str, ...], int]:
+    """The filter's stop words and how many of them a text needs, which the cascade then asks of the whole page."""
+    for _, block in recipe.blocks:
+        if isinstance(block, GopherQuality) and block.min_stop_words:
+            return block.stop_words, block.min_stop_words
+    return (), 0
+
+
 @dataclass
 class MakeCorpus(beam.PTransform):
     """Archives -> the names of the steps that were committed. The whole graph."""
@@ -142,12 +156,14 @@ class MakeCorpus(beam.PTransform):
     language_model: str
     split_bytes: int
     dealing: Literal["files", "shuffle"]
+    decided: Decided = NOTHING_DECIDED
 
     def expand(self, archives: beam.PCollection[Part]) -> beam.PCollection[str]:
         crawl, folder, blocks = self.recipe.crawl, self.folder, self.recipe.blocks
         cascade = Cascade(
             crawl.extractor, crawl.languages, crawl.min_language_score, crawl.max_record_bytes,
-            crawl.screen.min_chars, crawl.screen.min_language_score,
+            crawl.screen.min_chars, crawl.screen.min_language_score, *needed_stop_words(self.recipe),
+            strip_hidden=self.recipe.poison.enabled,
         )  # fmt: skip
         look_up = IndexStep(crawl.max_record_bytes)
         read = ExtractStep(cascade, self.language_model, crawl.max_record_bytes)
@@ -156,21 +172,38 @@ class MakeCorpus(beam.PTransform):
         indexed, extracted = archives | "Read" >> ReadCrawl(folder, look_up, read, self.split_bytes)
         measured = extracted | "Measure" >> beam.ParDo(RunPart(measure, folder))
         filtered = measured | "Filter" >> beam.ParDo(RunPart(judge, folder))
-        unique = filtered | "Remove copies" >> RemoveDuplicates(folder, self.recipe.dedup.exact, near)
+        poison = self.recipe.poison
+        apply, looked = PoisonStep(outcomes(poison.outcomes), self.decided), {"poison": filtered}
+        if poison.enabled:
+            looked = filtered | "Poison" >> LookForPoison(folder, apply, poison.sample_bytes)
+        unique = looked["poison"] | "Remove copies" >> RemoveDuplicates(folder, self.recipe.dedup.exact, near)
         made = unique | "Make shards" >> MakeShards(folder, self.recipe.tokenize, self.dealing)
-        parameters = {step.name: step.parameters() for step in (look_up, read, measure, judge, DedupStep())}
+        parameters = {
+            step.name: step.parameters() for step in (look_up, read, measure, judge, InspectStep(), apply, DedupStep())
+        }
         parameters["dedup"] |= {"exact": self.recipe.dedup.exact, "near": near and vars(near)}
         parts = {"index": indexed, "extract": extracted, "measure": measured, "filter": filtered, "dedup": unique}
-        committed = [
-            found
-            | f"Gather {step}" >> beam.combiners.ToList()
-            | f"Commit {step}" >> beam.Map(write_step_manifest, folder, step, parameters.get(step, {}))
-            for step, found in (parts | made).items()
-        ]
-        return committed | "Commits" >> beam.Flatten()
+        found = parts | made | (looked if poison.enabled else {})
+        # One meeting of all steps: a gathering for each took a third of the graph, and a second of each run.
+        commits = {
+            "parts": tuple(found.values()) | "All parts" >> beam.Flatten() | "Key by step" >> beam.Map(_with_step),
+            "parameters": archives.pipeline
+            | "Steps" >> beam.Create([(step, parameters.get(step, {})) for step in found], reshuffle=False),
+        }
+        return commits | "Gather steps" >> beam.CoGroupByKey() | "Commit" >> beam.Map(_commit, folder)
 
 
-def fingerprint(recipe: Recipe, archives: Sequence[Archive]) -> str:
+def _with_step(part: Part) -> tuple[str, Part]:
+    return part.step, part
+
+
+def _commit(group: tuple[str, dict[str, Any]], folder: str) -> str:
+    step, found = group
+    (parameters,) = found["parameters"]
+    return write_step_manifest(list(found["parts"]), folder, step, parameters)
+
+
+def fingerprint(recipe: Recipe, archives: Sequence[Archive], decided: Decided = NOTHING_DECIDED) -> str:
     """What a corpus depends on: when this has not changed there is nothing to do."""
     path = recipe.tokenize.vocabulary
     try:
@@ -178,9 +211,10 @@ def fingerprint(recipe: Recipe, archives: Sequence[Archive]) -> str:
     except OSError as error:
         raise InputError(f"tokenize.vocabulary: {path} can't be read: {error.strerror or error}") from None
     filters = [(name, vars(block)) for name, block in recipe.blocks]
+    poison = [InspectStep().parameters(), PoisonStep(outcomes(recipe.poison.outcomes), decided).parameters()]
     code = [module.VERSION for module in (index, extract, steps, remove, deal)]
     inputs = [vars(archive) for archive in archives]
-    return digest([recipe.model_dump(exclude={"filter"}), filters, vocabulary, inputs, code, versions()])
+    return digest([recipe.model_dump(exclude={"filter"}), filters, poison, vocabulary, inputs, code, versions()])
 
 
 def run(
@@ -204,7 +238,8 @@ def run(
     folder = folder.rstrip("/")
     options = beam_options(beam_arguments)
     archives = find_archives(patterns)
-    mark = fingerprint(recipe, archives)
+    decided = _decided(recipe)
+    mark = fingerprint(recipe, archives, decided)
     if done := _up_to_date(folder, mark):
         return Outcome(done, True)
     runner = runner_name(options)
@@ -218,7 +253,10 @@ def run(
         if known := check_replaces(folder, archives, recipe.name, replace):
             say(known)
         _uncommit(folder)
-        _run_job(recipe, archives, folder, options, model, dealing, watch)
+        corpus = MakeCorpus(
+            recipe, folder, model, split_bytes(sum(archive.bytes for archive in archives)), dealing, decided
+        )
+        _run_job(corpus, archives, options, watch)
         about = {"fingerprint": mark, "recipe": recipe.name, "description": recipe.description}
         manifest = corpus_manifest(folder, about)
         check_chain(manifest["steps"])
@@ -233,23 +271,29 @@ def _up_to_date(folder: str, mark: str) -> dict[str, Any] | None:
     return done if done is not None and done["run"]["fingerprint"] == mark and _complete(folder, done) else None
 
 
+def _decided(recipe: Recipe) -> Decided:
+    """What people decided, from the recipe's files. Raises InputError."""
+    poison = recipe.poison
+    try:
+        return read_decided(poison.block, poison.allow, poison.decisions)
+    except ListError as error:
+        raise InputError(str(error)) from None
+
+
 def _run_job(
-    recipe: Recipe,
+    corpus: MakeCorpus,
     archives: Sequence[Archive],
-    folder: str,
     options: PipelineOptions,
-    model: str,
-    dealing: Literal["files", "shuffle"],
     watch: Callable[[str, Sequence[Archive]], contextlib.AbstractContextManager[None]] | None,
 ) -> None:
     """Run the graph. Raises StepError."""
-    corpus = MakeCorpus(recipe, folder, model, split_bytes(sum(archive.bytes for archive in archives)), dealing)
-    with watch(folder, archives) if watch else contextlib.nullcontext():
+    with watch(corpus.folder, archives) if watch else contextlib.nullcontext():
+        prepare_workers(options)  # they write where standard error goes here
         try:
             with beam.Pipeline(options=options) as pipeline:
                 _ = (
                     pipeline
-                    | "Archives" >> beam.Create([archive.as_part() for archive in archives])
+                    | "Archives" >> beam.Create([archive.as_part() for archive in archives], reshuffle=False)
                     | "Make corpus" >> corpus
                 )
         except Exception as error:
@@ -301,7 +345,7 @@ def _complete(folder: str, manifest: dict[str, Any]) -> bool:
 
 def check_chain(steps: Mapping[str, Mapping[str, Any]]) -> None:
     """What a step kept is what the next one read, from the archives to the shards. Raises StepError."""
-    order = [step for step in STEPS if step != "vocabulary"]
+    order = [step for step in STEPS if step in steps and step not in MODELS]
     for before, after in pairwise(order):
         kept, read = steps[before]["counts"].get("kept", 0), steps[after]["counts"].get("read", 0)
         if kept != read:
@@ -312,13 +356,14 @@ def _sweep(folder: str) -> None:
     """Delete the files below a corpus that no manifest names: parts of earlier recipes, temporary files."""
     if not is_local(folder):
         return
-    samples = set((read_manifest(folder, "dedup") or {}).get("parts", ()))
     for step in STEPS:
         manifest = read_manifest(folder, step)
-        if manifest is None:
+        if manifest is None:  # a step of an earlier recipe
+            shutil.rmtree(f"{folder}/{step}", ignore_errors=True)
             continue
         named = {file["name"] for file in manifest["files"]} | {f"parts/{part}.json" for part in manifest["parts"]}
         named |= {vocabulary["file"]} if (vocabulary := manifest.get("vocabulary")) else set()
+        samples = set((read_manifest(folder, MODELS.get(step, "")) or {}).get("parts", ()))
         root = f"{folder}/{step}"
         for path, _, names in os.walk(root):
             for name in names:
@@ -328,9 +373,9 @@ def _sweep(folder: str) -> None:
 
 
 def _is_sample(step: str, name: str, parts: set[str]) -> bool:
-    """Whether a file is a sample of the present input, which the vocabulary was trained on."""
+    """Whether a file is a sample of the present input, which a model was trained on."""
     folder, _, file = name.partition("/")
-    return step == "vocabulary" and folder in ("sample", "parts") and file.rpartition(".")[0] in parts
+    return step in MODELS and folder in ("sample", "parts") and file.rpartition(".")[0] in parts
 
 
 def explain_failure(error: BaseException) -> StepError:

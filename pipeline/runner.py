@@ -10,7 +10,18 @@ import io
 from collections.abc import Sequence
 
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.portability import python_urns
+from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo
+from apache_beam.runners.portability.fn_api_runner.worker_handlers import (
+    GrpcServer,
+    GrpcWorkerHandler,
+    StateServicer,
+    WorkerHandler,
+)
 from apache_beam.runners.runner import create_runner
+from google.protobuf import json_format, text_format  # type: ignore[import-untyped]
+
+from pipeline import workers
 
 LOCAL = ["--runner=FnApiRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=0"]
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "PrismRunner", "BundleBasedDirectRunner")
@@ -18,6 +29,31 @@ LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "PrismRunner", "BundleBasedDirec
 
 class OptionError(Exception):
     """A Beam option that can't be used; the message names it and what was expected."""
+
+
+@WorkerHandler.register_environment(python_urns.SUBPROCESS_SDK, bytes)
+class ForkedWorker(GrpcWorkerHandler):
+    """A worker process of `--direct_running_mode=multi_processing`, in the place of Beam's own handler for these."""
+
+    def __init__(
+        self, command: bytes, state: StateServicer, provision_info: ExtendedProvisionInfo, grpc_server: GrpcServer
+    ) -> None:
+        super().__init__(state, provision_info, grpc_server)
+
+    def start_worker(self) -> None:
+        """Fork it, and tell it where its runner listens."""
+        self.process = workers.start(
+            {
+                "CONTROL_API_SERVICE_DESCRIPTOR": text_format.MessageToString(self.control_api_service_descriptor()),
+                "LOGGING_API_SERVICE_DESCRIPTOR": text_format.MessageToString(self.logging_api_service_descriptor()),
+                "PIPELINE_OPTIONS": json_format.MessageToJson(self.provision_info.provision_info.pipeline_options),
+                "WORKER_ID": self.worker_id,
+            }
+        )
+
+    def stop_worker(self) -> None:
+        """Wait for its end: the runner has closed the connection by which it is told what to do."""
+        self.process.join()
 
 
 def beam_options(arguments: Sequence[str]) -> PipelineOptions:
@@ -53,6 +89,13 @@ def runner_name(options: PipelineOptions) -> str:
 def is_local_runner(name: str) -> bool:
     """Whether a runner keeps its workers on this machine."""
     return name.rpartition(".")[2] in LOCAL_RUNNERS
+
+
+def prepare_workers(options: PipelineOptions) -> None:
+    """Let what worker processes on this machine are forked from begin to import, where the job will have such."""
+    local = is_local_runner(runner_name(options))
+    if local and options.view_as(DirectOptions).direct_running_mode == "multi_processing":
+        workers.prepare()
 
 
 def check_runner(name: str) -> None:

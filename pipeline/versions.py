@@ -6,8 +6,8 @@ import platform
 import unicodedata
 
 LIBRARIES = (
-    "corpuscle", "apache-beam", "brotli", "courlan", "datasketch", "fasttext", "fastwarc", "justext", "lxml", "numpy",
-    "pyarrow", "resiliparse", "scipy", "sentencepiece", "trafilatura",
+    "corpuscle", "apache-beam", "brotli", "courlan", "datasketch", "fasttext", "fastwarc", "google-re2", "justext",
+    "lxml", "numpy", "pyarrow", "resiliparse", "scipy", "sentencepiece", "tinycss2", "tldextract", "trafilatura",
 )  # fmt: skip
 
 

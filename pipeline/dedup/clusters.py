@@ -8,8 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from pipeline.dedup.exact import UInt64s, smallest_and_others
 from pipeline.dedup.shingles import Shingles, UInt32s
@@ -45,6 +43,9 @@ def edges(keys: UInt64s, addresses: UInt64s) -> UInt64s:
 
 def components(edges: UInt64s) -> tuple[UInt64s, UInt64s]:
     """Edges (m, 2) -> (addresses, roots): every address of an edge, sorted, and the smallest one connected to it."""
+    from scipy.sparse import coo_array  # 0.2 s, for which no start should wait
+    from scipy.sparse.csgraph import connected_components
+
     addresses, ends = np.unique(edges, return_inverse=True)
     left, right = ends.reshape(-1, 2).T
     graph = coo_array((np.ones(len(left), np.bool_), (left, right)), shape=(len(addresses), len(addresses)))

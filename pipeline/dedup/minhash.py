@@ -8,7 +8,6 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from datasketch import MinHash, MinHashLSH
 
 from pipeline.dedup.shingles import Shingles, UInt32s, UInt64s, fmix64
 
@@ -25,6 +24,8 @@ class Signer:
     def __init__(self, bands: int, rows: int, seed: int = 1) -> None:
         if bands < 1 or rows < 1:
             raise ValueError(f"{bands} bands of {rows} rows: a signature has at least one of each")
+        from datasketch import MinHash  # 0.14 s, for which no start should wait
+
         self.bands, self.rows = bands, rows
         self._multipliers, self._summands = MinHash(num_perm=bands * rows, seed=seed, scheme="affine32").permutations
 
@@ -78,6 +79,8 @@ def estimate(left: UInt32s, right: UInt32s) -> npt.NDArray[np.float64]:
 def choose_bands(similarity: float, permutations: int) -> tuple[int, int]:
     """The (bands, rows) of at most `permutations` values that datasketch finds best for this similarity: those with
     the least area of false positives and false negatives, weighed alike."""
+    from datasketch import MinHashLSH
+
     index = MinHashLSH(threshold=similarity, num_perm=permutations)
     return int(index.b), int(index.r)
 

@@ -36,7 +36,7 @@ def apply(texts: pa.Array | pa.ChunkedArray, blocks: Sequence[tuple[str, Block]]
     """
     if isinstance(texts, pa.ChunkedArray):
         texts = texts.combine_chunks()
-    parts = [_apply(part, blocks) for part in _slices(texts)]
+    parts = [_apply(texts.slice(start, end - start), blocks) for start, end in text_runs(texts)]
     columns = {name: pa.concat_arrays([columns[name] for _, columns in parts]) for name in parts[0][1]}
     return pa.concat_arrays([part for part, _ in parts]), columns
 
@@ -62,14 +62,14 @@ def _apply(texts: pa.Array, blocks: Sequence[tuple[str, Block]]) -> tuple[pa.Arr
     return batch.texts, columns
 
 
-def _slices(texts: pa.Array) -> Iterator[pa.Array]:
-    """Runs of documents of some SLICE_BYTES together; a longer document alone. At least one slice, if empty."""
+def text_runs(texts: pa.Array) -> Iterator[tuple[int, int]]:
+    """Runs of rows, (first, behind the last), of some SLICE_BYTES together; a longer text alone. At least one run."""
     ends = pc.cumulative_sum(pc.fill_null(pc.binary_length(texts), 0).cast(pa.int64())).to_numpy()
     start = 0
     while start < len(texts):
         before = ends[start - 1] if start else 0
         end = max(start + 1, int(ends.searchsorted(before + SLICE_BYTES, side="right")))
-        yield texts.slice(start, end - start)
+        yield start, end
         start = end
     if start == 0:
-        yield texts
+        yield 0, 0

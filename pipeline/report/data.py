@@ -52,6 +52,45 @@ class Removal:
 
 
 @dataclass(frozen=True)
+class Pointed:
+    """What a poison rule points at in one page, with the text around it, all made visible."""
+
+    url: str
+    before: str
+    span: str
+    behind: str
+    evidence: str
+    score: float
+
+
+@dataclass(frozen=True)
+class PoisonFound:
+    """What one poison rule found: how often, in how many documents of how many owners of sites, with examples."""
+
+    rule: str
+    meaning: str
+    outcome: str
+    findings: int
+    documents: int
+    owners: int
+    examples: tuple[Pointed, ...]
+
+
+@dataclass(frozen=True)
+class Poison:
+    """What the poison step read and what became of it. `stripped` and `tagged` documents were kept."""
+
+    read: int
+    stripped: int
+    tagged: int
+    held: int
+    removed: int
+    hidden_documents: int
+    hidden_chars: int
+    found: tuple[PoisonFound, ...]
+
+
+@dataclass(frozen=True)
 class Unreadable:
     """A record in quarantine."""
 
@@ -213,6 +252,7 @@ class Report:
     funnel: tuple[Stage, ...]
     ignored: int
     removals: tuple[Removal, ...]
+    poison: Poison | None
     quarantine: Quarantine
     measures: tuple[Measured, ...]
     languages: Groups

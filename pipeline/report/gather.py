@@ -16,6 +16,7 @@ from pipeline.report.data import Curve, Group, Groups, Measured, Provenance, Rep
 from pipeline.report.histogram import Values, plan_bins
 from pipeline.report.measures import read_measures
 from pipeline.report.numbers import plural, size
+from pipeline.report.poison import read_poison
 from pipeline.report.removals import STEPS, choose, describe, read_quarantine
 from pipeline.report.tables import Corpus, ReportError
 
@@ -29,7 +30,7 @@ def gather(folder: str, training: str | None = None) -> Report:
     """Read a corpus (and a training's log). Raises ReportError."""
     corpus = Corpus(folder)
     copies = read_copies(corpus)
-    choices = [choose(corpus, step) for step in STEPS]
+    choices = [choose(corpus, step) for step in STEPS if step in corpus.manifest["steps"]]
     wanted = addresses(copies).union(*(choice.twins for choice in choices))
     urls = corpus.urls(wanted)
     languages, hosts = read_groups(corpus)
@@ -40,6 +41,7 @@ def gather(folder: str, training: str | None = None) -> Report:
         funnel=make_funnel(corpus),
         ignored=corpus.manifest["counts"].get("ignored", 0),
         removals=tuple(describe(corpus, choice, urls) for choice in choices),
+        poison=read_poison(corpus),
         quarantine=read_quarantine(corpus),
         measures=read_measures(corpus),
         languages=languages,
@@ -66,8 +68,11 @@ def make_funnel(corpus: Corpus) -> tuple[Stage, ...]:
         ("index", "Readable", "records that could be unpacked"),
         ("extract", "Extracted", "pages whose main text was found, in a wanted language"),
         ("filter", "Filtered", "texts that pass every threshold"),
+        ("poison", "Looked through", "texts without instructions to models, triggers and the like"),
         ("dedup", "Deduplicated", "one of each group of copies"),
     ):
+        if step not in corpus.manifest["steps"]:
+            continue  # the recipe has the poison filter off
         counts = corpus.counts(step)
         lost = {name: counts[name] for name in LOST if counts.get(name)}
         stages.append(Stage(name, note, counts.get("kept", 0), lost, texts.get(step)))

@@ -14,6 +14,7 @@ from pipeline.report.data import Report, Stage
 from pipeline.report.markup import Markup, tag
 from pipeline.report.measure_section import measure_section
 from pipeline.report.numbers import big, count, plural, share, size
+from pipeline.report.poison_section import poison_section
 from pipeline.report.removed_sections import duplicate_section, quarantine_section, removal_section
 
 
@@ -34,6 +35,7 @@ def render(report: Report) -> str:
     sections = [
         ("funnel", "Funnel", funnel_section(report)),
         ("reasons", "Reasons", removal_section(report)),
+        ("poison", "Poison", poison_section(report)),
         ("measures", "Measures", measure_section(report)),
         ("groups", "Languages and hosts", group_section(report)),
         ("copies", "Copies", duplicate_section(report)),

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.document import document_hash
+from pipeline.poison.rules import RULES
 from pipeline.report.data import Example, Quarantine, Reason, Removal, Unreadable
 from pipeline.report.measures import first_broken, measured_columns
 from pipeline.report.numbers import short
@@ -23,7 +24,7 @@ EXCERPT = 300
 """Characters of a page that the report shows."""
 UNREADABLE = 20
 """Records in quarantine that the report names."""
-STEPS = ("extract", "filter", "dedup")
+STEPS = ("extract", "filter", "poison", "dedup")
 
 
 @dataclass(frozen=True, order=True)
@@ -133,6 +134,8 @@ def meaning(corpus: Corpus, step: str, reason: str) -> str:
             return "a measure has no value"
         rules = [(block, rule) for block, rule in corpus.rules if rule.reason == reason]
         return "; ".join(f"{block}: {_wanted(rule)}" for block, rule in rules)
+    if step == "poison":
+        return RULES[reason].meaning if reason in RULES else ""
     parameters = corpus.step(step).get("parameters", {})
     cascade, near = parameters.get("cascade") or {}, parameters.get("near") or {}
     languages = ", ".join(cascade.get("languages") or ())
@@ -141,6 +144,8 @@ def meaning(corpus: Corpus, step: str, reason: str) -> str:
         "empty": "the answer has no body",
         "content_type": "neither HTML nor plain text",
         "too_little_text": f"fewer than {cascade.get('screen_min_chars', '?')} characters on the whole page",
+        "stop_words": f"fewer of the filter's stop words on the whole page (menus too) than a text needs "
+        f"({cascade.get('min_stop_words', '?')})",
         "language": f"not in a wanted language ({languages})" if languages else "not in a wanted language",
         "language_score": f"the language is not certain enough (wanted ≥ {cascade.get('min_language_score', '?')})",
         "no_main_text": "no main text was found among menus, forms and links",

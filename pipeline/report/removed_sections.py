@@ -6,7 +6,7 @@ from pipeline.report.elements import NOTHING, table, url_text
 from pipeline.report.markup import Markup, join, tag
 from pipeline.report.numbers import count, plural, share
 
-TITLES = {"extract": "While extracting", "filter": "By the filters", "dedup": "As copies"}
+TITLES = {"extract": "While extracting", "filter": "By the filters", "poison": "As poison", "dedup": "As copies"}
 
 
 def removal_section(report: Report) -> Markup:

@@ -20,15 +20,15 @@ import pyarrow.compute as pc
 from pipeline.artifact import File, Part, PartWriter, digest, file_digest, is_local, open_input, read_batches
 from pipeline.document import document_hash
 from pipeline.recipe import Tokenize
+from pipeline.sample import Sample, read_sample
 from pipeline.step import RunPart, StepError, run_part
 from pipeline.tokenize.encode import Tokenizer
 from pipeline.tokenize.shards import build_shard, hash_range, is_validation, slice_bucket, write_bucket, write_shard
-from pipeline.tokenize.vocabulary import choose_sample, train
+from pipeline.tokenize.vocabulary import train
 
 VERSION = 1
 SPLITS = ("train", "validation")
 MODEL = "tokenizer.model"
-SAMPLE = pa.schema([("hash", pa.uint64()), ("address", pa.uint64()), ("text", pa.string())])
 
 
 @dataclass
@@ -85,69 +85,14 @@ class MakeVocabulary(beam.PTransform):
                 | "Name model" >> beam.Create([source])
                 | "Take model" >> beam.ParDo(RunPart(TakeVocabulary(), self.folder))
             )
-        fraction = self.recipe.validation_fraction
-        limit = (
-            parts
-            | "Weigh texts" >> beam.ParDo(SampleKeys(fraction))
-            | "Gather weights" >> beam.GroupByKey()
-            | "Choose sample" >> beam.Map(_threshold, self.recipe.sample_bytes)
-            | "Limits" >> beam.combiners.ToList()
-            | "The limit" >> beam.Map(_only)
-        )
-        sampled = parts | "Sample" >> beam.ParDo(
-            RunPart(SampleStep(fraction), self.folder), beam.pvalue.AsSingleton(limit)
+        sampled = parts | "Sample texts" >> Sample(
+            self.folder, "vocabulary", self.recipe.sample_bytes, self.recipe.validation_fraction
         )
         return (
             sampled
             | "Gather samples" >> beam.combiners.ToList()
             | "Train vocabulary" >> beam.Map(_train, self.folder, self.recipe.vocabulary_size)
         )
-
-
-class SampleKeys(beam.DoFn):
-    """A part -> (0, (hashes, text bytes)) of its training documents."""
-
-    def __init__(self, validation_fraction: float) -> None:
-        self.validation_fraction = validation_fraction
-
-    def process(self, part: Part) -> Iterator[tuple[int, tuple[np.ndarray, np.ndarray]]]:
-        for batch in read_batches(part.path("documents"), ["id", "host", "text"]):
-            training = ~is_validation(batch.column("host"), self.validation_fraction)
-            lengths = pc.binary_length(batch.column("text")).to_numpy().astype(np.int64)
-            yield 0, (document_hash(batch.column("id")).to_numpy()[training], lengths[training])
-
-
-def _threshold(group: tuple[int, Iterable[tuple[np.ndarray, np.ndarray]]], limit_bytes: int) -> str:
-    hashes, lengths = (np.concatenate(column) for column in zip(*group[1], strict=True))
-    return str(choose_sample(hashes, lengths, limit_bytes))  # up to 2**64, which Beam's coder for integers refuses
-
-
-def _only(values: Sequence[str]) -> str:
-    return values[0] if values else "0"
-
-
-class SampleStep:
-    """A part -> the texts of its training documents whose hash is below the limit."""
-
-    name = "vocabulary"
-
-    def __init__(self, validation_fraction: float) -> None:
-        self.validation_fraction = validation_fraction
-
-    def parameters(self) -> dict[str, Any]:
-        return {"version": VERSION, "validation_fraction": self.validation_fraction}
-
-    def work(self, source: Part, writer: PartWriter, *context: Any) -> None:
-        limit = int(context[0])
-        with writer.table("sample", SAMPLE) as sample:
-            for batch in read_batches(source.path("documents"), ["id", "host", "address", "text"]):
-                hashes = document_hash(batch.column("id"))
-                chosen = ~is_validation(batch.column("host"), self.validation_fraction)
-                chosen &= hashes.to_numpy() < limit
-                texts = pa.RecordBatch.from_arrays(
-                    [hashes, batch.column("address"), batch.column("text")], schema=SAMPLE
-                )
-                sample.write(texts.filter(pa.array(chosen)))
 
 
 class TrainVocabulary:
@@ -164,13 +109,12 @@ class TrainVocabulary:
         return {"version": VERSION, "size": self.size, "sentencepiece": sentencepiece.__version__}
 
     def work(self, source: Part, writer: PartWriter, *context: Any) -> None:
-        batches = [batch for part in self.samples for batch in read_batches(part.path("sample"))]
-        table = pa.Table.from_batches(batches, SAMPLE).sort_by([("hash", "ascending"), ("address", "ascending")])
-        writer.extra["documents"] = table.num_rows
-        if not table.num_rows:
+        texts = read_sample(self.samples).column("text").to_pylist()
+        writer.extra["documents"] = len(texts)
+        if not texts:
             return  # no document was kept; the run goes on to say so with all its counts
         with writer.create(MODEL) as file:
-            file.write(train(table.column("text").to_pylist(), self.size))
+            file.write(train(texts, self.size))
 
 
 def _train(samples: list[Part], folder: str, size: int) -> Part:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.artifact import read_batches
 from pipeline.manifest import read_manifest
 
 RECIPE = """
@@ -36,6 +37,14 @@ def digests(folder: Path) -> dict[str, str]:
     manifest = read_manifest(str(folder))
     assert manifest is not None, f"{folder}: the run left no manifest"
     return {shard["name"]: shard["sha256"] for shard in manifest["shards"]}
+
+
+def rows(folder: Path, step: str, kind: str) -> list[dict]:
+    """All rows of one kind that a step left."""
+    manifest = read_manifest(str(folder), step)
+    assert manifest is not None
+    names = [file["name"] for file in manifest["files"] if file["name"].startswith(kind + "/")]
+    return [row for name in names for batch in read_batches(f"{folder}/{step}/{name}") for row in batch.to_pylist()]
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,8 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
 def test_two_folders_are_two_locks(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     with claim(str(tmp_path)), claim(str(tmp_path / "a")):
-        pass
+        assert (tmp_path / LOCK).exists()
+        assert (tmp_path / "a" / LOCK).exists()
 
 
 def test_a_killed_run_gives_its_lock_back(tmp_path: Path) -> None:

@@ -158,3 +158,41 @@ def test_a_recipe_is_offered_by_its_name_alone(monkeypatch: pytest.MonkeyPatch) 
 def test_a_similarity_of_nothing_is_refused() -> None:
     (fault,) = faults("name: mine\ndedup:\n  minhash: {similarity: 0}\n")
     assert fault == "mine.yaml:3: dedup.minhash.similarity is 0; expected more than 0."
+
+
+@pytest.mark.parametrize("text", ["", "poison:\n", "poison: {}\n"])
+def test_poison_is_looked_for_unless_told_otherwise(text: str) -> None:
+    assert parse_recipe(f"name: mine\n{text}", "mine.yaml").poison.enabled
+    assert not parse_recipe("name: mine\npoison: {enabled: false}\n", "mine.yaml").poison.enabled
+
+
+def test_a_recipe_chooses_what_happens_to_findings() -> None:
+    recipe = parse_recipe("name: mine\npoison:\n  outcomes: {flood: remove, trigger: strip}\n", "mine.yaml")
+    assert recipe.poison.outcomes == {"flood": "remove", "trigger": "strip"}
+
+
+def test_a_rule_that_is_not_there_is_told_with_the_one_that_was_meant() -> None:
+    (fault,) = faults("name: mine\npoison:\n  outcomes:\n    trigers: remove\n")
+    assert fault.startswith("mine.yaml:3: poison.outcomes has no rule named 'trigers'. Did you mean trigger? Known: ")
+
+
+def test_a_rule_about_whole_pages_can_not_cut() -> None:
+    (fault,) = faults("name: mine\npoison:\n  outcomes: {flood: strip}\n")
+    assert fault.startswith("mine.yaml:3: poison.outcomes.flood is strip, but that rule points at whole pages")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "{outcomes: {flood: delete}}",
+            "poison.outcomes.flood is 'delete'; expected 'tag', 'strip', 'hold' or 'remove'",
+        ),
+        ("{enable: false}", "unknown key poison.enable. Known here: enabled, outcomes, block, allow, decisions"),
+        ("{block: list.txt}", "poison.block is 'list.txt'; expected a list"),
+        ("{sample_bytes: 10}", "poison.sample_bytes is 10; expected at least 10000"),
+    ],
+)
+def test_a_faulty_poison_key_is_told(text: str, told: str) -> None:
+    (fault,) = faults(f"name: mine\npoison: {text}\n")
+    assert fault.startswith(f"mine.yaml:2: {told}")

@@ -17,7 +17,6 @@ import pyarrow as pa
 import pytest
 
 from corpuscle.summary import print_summary
-from pipeline.artifact import read_batches
 from pipeline.explain import ExplainError, explain
 from pipeline.lock import LockedError, claim
 from pipeline.manifest import STEPS, read_manifest
@@ -27,17 +26,9 @@ from pipeline.run import find_archives, run
 from pipeline.step import StepError
 from pipeline.tokenize.reader import EmptyCorpusError, ShardSet
 from tests.conftest import write_warc
-from tests.pipeline.conftest import corpuscle, digests
+from tests.pipeline.conftest import corpuscle, digests, rows
 
 WORKERS = ("--runner=FnApiRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=2")
-
-
-def rows(folder: Path, step: str, kind: str) -> list[dict]:
-    """All rows of one kind that a step left."""
-    manifest = read_manifest(str(folder), step)
-    assert manifest is not None
-    names = [file["name"] for file in manifest["files"] if file["name"].startswith(kind + "/")]
-    return [row for name in names for batch in read_batches(f"{folder}/{step}/{name}") for row in batch.to_pylist()]
 
 
 def test_every_record_is_accounted_for(corpus: Path, sample_pages: list) -> None:
@@ -187,7 +178,7 @@ def test_the_portable_job_service_gives_the_same_bytes(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", ["index", "extract", "filter", "dedup", "vocabulary", "encode", "tokenize"])
+@pytest.mark.parametrize("step", STEPS)
 def test_a_run_killed_in_a_step_goes_on_and_gives_the_same_bytes(
     step: str, corpus: Path, sample_crawl: Path, recipe: Path, tmp_path: Path
 ) -> None:

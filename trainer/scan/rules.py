@@ -23,9 +23,10 @@ Found = tuple[int, str, int, int, float, str]
 
 MODULES = ("characters", "control", "encoded", "instructions", "signatures")
 """Modules of `pipeline.poison` with a `find` that needs a text alone."""
-SHOWN = frozenset({"instructions", "jailbreak_template"})
+SHOWN = frozenset("instructions instructions_weak jailbreak_template noise encoded_text mixed_script".split())
 """Rules whose findings are shown, never held: prompts speak to a model, and answers about programs read as if they did
-(0.2 to 1.0% of the answers in five clean files)."""
+(0.2 to 1.0% of the answers in five clean files); an odd word is noise in a short text; code and mathematics are encoded
+and mix scripts."""
 BATCH = 1000
 """Texts that are judged at a time."""
 

@@ -4,13 +4,30 @@ import gzip
 import logging
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from resiliparse.parse.html import HTMLTree
 
 from pipeline.assets import language_model
-from pipeline.crawl.extract import MOST_DEPTH, MOST_ELEMENTS, Cascade, Seen, UnextractableError, check_complexity
+from pipeline.crawl.extract import (
+    MOST_DEPTH,
+    MOST_ELEMENTS,
+    PASSAGE_CHARS,
+    PASSAGES,
+    Cascade,
+    Seen,
+    UnextractableError,
+    check_complexity,
+    has_distinct,
+    passages,
+)
 from pipeline.crawl.language import Identifier
 from pipeline.crawl.warc import Record, read_warc
+from pipeline.filter.blocks import apply, judge_blocks
+from pipeline.recipe import load_recipe
+from pipeline.run import needed_stop_words
+
+SCREENED = ("too_little_text", "language", "stop_words")
 
 ENGLISH = b"""<html><body><article><h1>The harbour</h1><p>In the morning the boats came back to the harbour, and the
 people of the village went down to meet them, as they had done for as long as anyone could remember. The fish were
@@ -88,6 +105,47 @@ def test_a_low_score_is_another_reason_than_another_language(english: Identifier
     assert look(response(ENGLISH), english, min_language_score=1.0).reason == "language_score"
 
 
+@pytest.mark.parametrize("extractor", ["trafilatura", "resiliparse"])
+def test_a_page_without_the_stop_words_that_the_filter_wants_is_not_extracted(
+    english: Identifier, extractor: str
+) -> None:
+    wanted = {"stop_words": ("harbour", "letters", "whale"), "extractor": extractor}
+    assert look(response(ENGLISH), english, min_stop_words=2, **wanted).reason is None
+    gone = look(response(ENGLISH), english, min_stop_words=3, **wanted)
+    assert gone.reason == "stop_words"
+    assert gone.chars == len(gone.text)
+    assert look(response(ENGLISH), english, min_stop_words=3, screen=False, **wanted).reason is None
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("", 0),
+        ("The THE thesis bathe", 0),
+        ("the", 1),
+        ("the the, and the", 2),
+        ("(the)\nand.", 2),
+        ("the-and", 2),
+        ("a be to", 2),
+    ],
+)
+def test_stop_words_are_counted_each_once(text: str, count: int) -> None:
+    words = ("the", "and", "be", "to")
+    assert has_distinct(text, words, count)
+    assert not has_distinct(text, words, count + 1)
+
+
+def test_no_stop_words_are_always_there() -> None:
+    assert has_distinct("", (), 0)
+
+
+def test_passages_are_spread_from_the_first_character_to_the_last() -> None:
+    short = "x" * PASSAGES * PASSAGE_CHARS
+    assert passages(short) == short
+    parts = [str(number) * PASSAGE_CHARS for number in range(10)]
+    assert passages("".join(parts)) == " ".join(parts[number] for number in (0, 3, 6, 9))
+
+
 def test_plain_text_is_its_own_text(english: Identifier) -> None:
     text = b"In the morning the boats came back to the harbour. " * 10
     assert look(response(text, media="text/plain"), english).text == text.decode()
@@ -153,3 +211,29 @@ def test_the_screen_loses_under_half_a_percent(english: Identifier, shared_data:
     print(f"screen: {kept} kept, {lost} lost")
     assert kept > 1000
     assert lost / (kept + lost) < 0.005
+
+
+@pytest.mark.slow
+def test_with_fineweb_s_recipe_the_filter_loses_under_half_a_percent(shared_data: Path) -> None:
+    """The recipe's own, tighter screen and the filter's stop words, measured by what the filter would have kept."""
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
+    recipe = load_recipe(Path(__file__).parents[3] / "recipes" / "fineweb.yaml")
+    words, least = needed_stop_words(recipe)
+    screened = cascade(
+        screen_min_language_score=recipe.crawl.screen.min_language_score, stop_words=words, min_stop_words=least
+    )
+    full, english = cascade(screen=False), Identifier(str(language_model()), recipe.crawl.languages)
+    spared: list[str] = []
+    gone = 0
+    for path in sorted((shared_data / "crawl").glob("*.warc.gz")):
+        with path.open("rb") as file:
+            for record in read_warc(file):
+                if isinstance(record, Record) and screened.look(record, english).reason in SCREENED:
+                    gone += 1
+                    seen = full.look(record, english)
+                    spared += [seen.text] if seen.reason is None else []
+    texts, columns = apply(pa.array(spared, pa.string()), recipe.blocks)
+    reasons = judge_blocks(pa.RecordBatch.from_pydict({"text": texts, **columns}), recipe.blocks)
+    print(f"screen: {gone} gone, {len(spared)} with a text in English, {reasons.null_count} lost")
+    assert gone > 1000
+    assert reasons.null_count < 0.005 * 679

@@ -291,8 +291,9 @@ def test_no_block_raises(junk: bytes, coding: str, in_chunks: bool, in_head: boo
     body = body[: len(junk)] + junk + body[len(junk) :]
     block = b"HTTP/1.1 200 OK\r\n" + junk * in_head + fields.encode() + b"\r\n" + body
     got = parse_response(block, max_body_bytes=LIMIT)
+    assert len(got.body) <= LIMIT
     text, _ = decode_text(got.body, got.charset, True)
-    text.encode()
+    assert text.encode().decode() == text  # half a character would raise
 
 
 # ---- HTML ---------------------------------------------------------------------------------------

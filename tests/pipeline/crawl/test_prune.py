@@ -16,12 +16,13 @@ import pytest
 import trafilatura
 from hypothesis import given
 from hypothesis import strategies as st
-from lxml.etree import Element, SubElement, XPath
+from lxml.etree import Comment, Element, SubElement, XPath
 from trafilatura import external, xpaths
 
 from pipeline.crawl import walks
 from pipeline.crawl.http import decode_text, parse_response
-from pipeline.crawl.prune import quicken
+from pipeline.crawl.prune import Element as QuickElement
+from pipeline.crawl.prune import RarelyFound, precise, quicken
 from pipeline.crawl.walks import UnknownExpressionError, Walk, read_expression
 from pipeline.crawl.warc import Record, read_warc
 
@@ -237,7 +238,7 @@ def unchanged(pages: list[str]) -> list[str | None]:
 def quickened(pages: list[str]) -> list[str | None]:
     quicken()
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
-    return [trafilatura.extract(page, favor_precision=True, include_comments=False) for page in pages]
+    return [trafilatura.extract(page, options=precise()) for page in pages]
 
 
 SENTENCE = "In the morning the boats came back to the harbour, and the people of the village went down to meet them. "
@@ -257,6 +258,21 @@ def test_small_pages_have_the_same_text() -> None:
     ]  # jusText's turn
     assert quickened(pages) == unchanged(pages)
     assert isinstance(external.JT_STOPLIST, frozenset)
+
+
+@given(tree=trees(), texts=st.lists(st.sampled_from(["", " ", "word", "two\nwords", "\xa0é"]), min_size=1))
+def test_an_element_has_the_text_that_xpath_finds(tree: Any, texts: list[str]) -> None:
+    for number, element in enumerate(tree.iter()):
+        element.text, element.tail = texts[number % len(texts)], texts[(3 * number + 1) % len(texts)]
+    tree.append(Comment("said"))
+    for element in tree.iter("*"):
+        assert QuickElement.text_content(element) == element.xpath("string()")
+
+
+@given(st.text(st.characters() | st.sampled_from("\x00\x08\x0b\x1f\x7f\ufffd\ufffe\uffff\ud800"), max_size=30))
+def test_control_characters_go_as_they_did(text: str) -> None:
+    pattern = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+    assert RarelyFound(pattern).sub("", text) == pattern.sub("", text)
 
 
 @pytest.mark.slow

@@ -143,6 +143,7 @@ def test_text_has_the_contrast_that_wcag_asks_for_and_bars_too(page: str, mode: 
         for text in ("ink", "soft", "accent"):
             assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
         assert contrast(colours["removed"], colours[ground]) >= 3
+    assert contrast(colours["ink"], colours["mark"]) >= 4.5
 
 
 @pytest.mark.slow

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.artifact import file_digest
-from pipeline.report import trained_elsewhere, write_report
+from pipeline.report import write_report
+from pipeline.report.gather import trained_elsewhere
 
 
 @pytest.fixture

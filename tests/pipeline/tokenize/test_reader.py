@@ -236,9 +236,12 @@ def test_an_empty_split_is_an_error(tmp_path: Path) -> None:
         ShardSet(corpus, "test")
 
 
-def test_sound_files_pass_the_check(corpus: Path) -> None:
-    ShardSet(corpus).check()
+def test_sound_files_pass_the_check_of_their_split(corpus: Path) -> None:
+    ShardSet(corpus).check()  # raises for a file that is not the manifest's, as below
+    (corpus / "tokenize" / "train-00000.arrow").write_bytes(b"not read for the other split")
     ShardSet(corpus, "validation").check()
+    with pytest.raises(ValueError, match="train-00000"):
+        ShardSet(corpus).check()
 
 
 def test_a_changed_byte_fails_the_check(corpus: Path) -> None:

@@ -1,0 +1,114 @@
+"""`corpuscle poison`: why a page was pointed at, what waits for a person, and alignment data looked through."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from corpuscle.terminal import Unbroken, plain
+
+if TYPE_CHECKING:
+    from pipeline.poison.ledger import Seen
+
+app = typer.Typer(no_args_is_help=True, help="What may have been planted: in a corpus, in training data.")
+
+
+def _out() -> Console:
+    return Unbroken(markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command(
+    short_help="Tell why a document was pointed at, or at whom a rule points.",
+    epilog="Example: corpuscle poison explain corpus https://example.com/page",
+)
+def explain(
+    corpus: Annotated[str, typer.Argument(help="The folder of a finished run.")],
+    target: Annotated[str, typer.Argument(help="A document's id, a URL, SHARD:TOKEN, or a rule such as trigger.")],
+) -> None:
+    """Tell what each rule found in a document, or which documents a rule points at; nothing invisible stays so."""
+    from pipeline.poison.explain import explain_document, explain_rule
+    from pipeline.poison.rules import RULES
+    from pipeline.report.numbers import plural
+
+    console = _out()
+    if target in RULES:
+        about = explain_rule(corpus, target)
+        console.print(f"{target}: {RULES[target].meaning}")
+        console.print(f"{plural(about.documents, 'document')} of {plural(about.owners, 'owner')} of sites")
+        for url, seen in about.first:
+            console.print(plain(f"\n{url}"))
+            _print_seen(console, seen)
+        return
+    for document in explain_document(corpus, target):
+        console.print(plain(document.url + (f"  ({document.id})" if document.id else "")))
+        console.print(plain(f"{document.outcome}" + (f": {document.reason}" if document.reason else "")))
+        if not document.seen:
+            console.print("no rule points at it")
+        for seen in document.seen:
+            console.print()
+            _print_seen(console, seen, rule=True)
+
+
+def _print_seen(console: Console, seen: "Seen", rule: bool = False) -> None:
+    if rule:
+        console.print(plain(f"{seen.rule} -> {seen.outcome}: {seen.meaning}"))
+    shared = "" if seen.hosts is None else f", owners of sites that share it: {seen.hosts:,}"
+    console.print(f"    score {seen.score:.3g}{shared}")
+    if seen.evidence:
+        console.print(plain(f"    evidence: {seen.evidence}"))
+    if seen.span:
+        console.print(plain(f"    …{seen.before}>>>{seen.span}<<<{seen.behind}…"))
+
+
+@app.command(
+    short_help="Write the documents that wait for a person.",
+    epilog="Example: corpuscle poison held corpus --output held.jsonl",
+)
+def held(
+    corpus: Annotated[str, typer.Argument(help="The folder of a finished run.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A JSON Lines file to write.")],
+    most_per_owner: Annotated[
+        int | None, typer.Option(min=1, help="Write at most so many documents of one owner of sites.")
+    ] = None,
+) -> None:
+    """Write the documents that wait for a person, with what was found in them.
+
+    Set "decision" to "release" or "confirm" in the file, name it under `poison: decisions:` in the recipe, and run
+    the recipe again: released documents come in, confirmed ones are removed, the others go on waiting.
+    """
+    from pipeline.poison.held import export_held
+    from pipeline.report.numbers import plural
+
+    done = export_held(corpus, str(output), most_per_owner)
+    _out().print(f"{plural(done.written, 'held document')} in {output}")
+    if done.left_out:
+        _out().print(
+            f"{done.left_out:,} more, of {plural(done.owners_capped, 'owner')} with more than {most_per_owner:,}, "
+            f"{'stays' if done.left_out == 1 else 'stay'} held and {'was' if done.left_out == 1 else 'were'} left out "
+            "of the file"
+        )
+
+
+@app.command(
+    short_help="Look through data for fine-tuning and alignment.",
+    epilog="Example: corpuscle poison scan answers.jsonl --clean clean.jsonl",
+)
+def scan(
+    files: Annotated[list[Path], typer.Argument(help="JSONL or Parquet files, or folders of them.", metavar="FILE")],
+    reference: Annotated[
+        list[Path] | None, typer.Option(help="Trusted data of the same kind to compare with; may be repeated.")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="A checkpoint, whose view of the rows is looked at too.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the findings as JSON lines.")] = None,
+    clean: Annotated[
+        Path | None, typer.Option(help="Write the rows that nothing is held against, of one file; the others beside.")
+    ] = None,
+) -> None:
+    """Tell what of a file of training data may have been planted: triggers, repeated answers, turned choices.
+
+    A finding is a hint and not a fault: the exit status is 0 whatever is found. The file itself stays as it is.
+    """
+    from trainer.scan.command import scan_command
+
+    scan_command(files, reference or (), model, output, clean, Unbroken(markup=False, highlight=False))

@@ -1,0 +1,71 @@
+"""The section about poison: what was found, what became of it, and examples in which nothing is invisible."""
+
+from pipeline.report.charts import bar
+from pipeline.report.data import Pointed, Poison, PoisonFound, Report
+from pipeline.report.elements import NOTHING, url_text
+from pipeline.report.markup import Markup, join, tag
+from pipeline.report.numbers import count, plural, share
+
+DONE = {"tag": "tagged, kept", "strip": "cut out, page kept", "hold": "held for a person", "remove": "removed"}
+
+
+def poison_section(report: Report) -> Markup:
+    """The rules that found something, the most severe outcome first."""
+    poison = report.poison
+    if poison is None:
+        return NOTHING
+    return join([tag("h2", "Poison"), _summary(poison), *([_rules(poison)] if poison.found else [])])
+
+
+def _summary(poison: Poison) -> Markup:
+    hidden = (
+        f" {plural(poison.hidden_documents, 'extracted page')} had text that people don't see "
+        f"({count(poison.hidden_chars)} characters); it was left out of the texts."
+        if poison.hidden_documents
+        else ""
+    )
+    return tag(
+        "p",
+        f"Of {plural(poison.read, 'document')} that came through the filters, {_were(poison.removed)} removed, "
+        f"{count(poison.held)} {'is' if poison.held == 1 else 'are'} held until a person decides "
+        f"({share(poison.held, poison.read)}), a span was cut out of {count(poison.stripped)}, and "
+        f"{_were(poison.tagged)} kept with a tag."
+        + hidden
+        + ("" if poison.found else " No rule found anything.")
+        + " Invisible characters are shown by their code points.",
+        class_="note",
+    )
+
+
+def _were(number: int) -> str:
+    return f"{count(number)} {'was' if number == 1 else 'were'}"
+
+
+def _rules(poison: Poison) -> Markup:
+    most = max(found.documents for found in poison.found)
+    return tag("div", *(_rule(found, poison.read, most) for found in poison.found), class_="reasons")
+
+
+def _rule(found: PoisonFound, read: int, most: int) -> Markup:
+    where = f"{plural(found.findings, 'place')}, {plural(found.owners, 'owner')} of sites"
+    summary = tag(
+        "summary",
+        tag("span", found.rule, class_="word"),
+        tag("span", f"{found.meaning}: {DONE.get(found.outcome, found.outcome)} ({where})", class_="meaning"),
+        tag("span", count(found.documents), tag("span", " documents", class_="hidden"), class_="number"),
+        tag("span", share(found.documents, read), class_="number"),
+        bar(("removed" if found.outcome in ("hold", "remove") else "kept", found.documents / most)),
+    )
+    return tag("details", summary, tag("div", *map(_example, found.examples), class_="examples"))
+
+
+def _example(example: Pointed) -> Markup:
+    seen = [example.before, tag("mark", example.span), example.behind] if example.span else ["(the page as a whole)"]
+    says = f"score {example.score:.3g}" + (f": {example.evidence}" if example.evidence else "")
+    return tag(
+        "div",
+        tag("p", url_text(example.url), class_="title"),
+        tag("p", says, dir="auto"),
+        tag("blockquote", *seen, dir="auto"),
+        class_="example",
+    )
