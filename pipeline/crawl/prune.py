@@ -42,6 +42,7 @@ def quicken() -> None:
     core._extract_and_compare = _extract_and_compare
     core.trafilatura_sequence = _sequence
     external.jt_stoplist_init = _stop_words
+    external.JT_STOPLIST = None  # the tuple that an extraction before this has left
     external.ParagraphMaker = ParagraphMaker
 
 
