@@ -29,7 +29,7 @@ from pipeline.artifact import (
 )
 from pipeline.assets import language_model
 from pipeline.crawl import extract, index
-from pipeline.crawl.extract import Cascade, ExtractStep
+from pipeline.crawl.extract import Cascade, ExtractStep, hidden_parameters
 from pipeline.crawl.index import IndexStep
 from pipeline.crawl.plan import split_bytes
 from pipeline.crawl.read import Archive, ReadCrawl
@@ -43,7 +43,7 @@ from pipeline.lock import claim
 from pipeline.manifest import MODELS, STEPS, corpus_manifest, read_manifest, write_step_manifest
 from pipeline.poison.lists import NOTHING_DECIDED, Decided, ListError, read_decided
 from pipeline.poison.rules import outcomes
-from pipeline.poison.steps import InspectStep, PoisonStep
+from pipeline.poison.steps import InspectStep, PoisonStep, TrainTextModel
 from pipeline.poison.transform import LookForPoison
 from pipeline.recipe import Recipe
 from pipeline.replace import check_replaces
@@ -211,7 +211,10 @@ def fingerprint(recipe: Recipe, archives: Sequence[Archive], decided: Decided = 
     except OSError as error:
         raise InputError(f"tokenize.vocabulary: {path} can't be read: {error.strerror or error}") from None
     filters = [(name, vars(block)) for name, block in recipe.blocks]
-    poison = [InspectStep().parameters(), PoisonStep(outcomes(recipe.poison.outcomes), decided).parameters()]
+    poison: list[Any] = []
+    if recipe.poison.enabled:
+        looking = (TrainTextModel(()), InspectStep(), PoisonStep(outcomes(recipe.poison.outcomes), decided))
+        poison = [hidden_parameters(), *(step.parameters() for step in looking)]
     code = [module.VERSION for module in (index, extract, steps, remove, deal)]
     inputs = [vars(archive) for archive in archives]
     return digest([recipe.model_dump(exclude={"filter"}), filters, poison, vocabulary, inputs, code, versions()])

@@ -238,6 +238,11 @@ HIDDEN_TEXTS = pa.schema([("address", pa.uint64()), *hidden_text.COLUMN])
 """All that pages hide, beside the documents: most of it is menus, and later steps need the summary alone."""
 
 
+def hidden_parameters() -> dict[str, Any]:
+    """What the search for hidden text depends on."""
+    return {"walk": hidden_text.VERSION, "judge": of_judge()}
+
+
 class ExtractStep:
     """A split of an archive -> documents, removed pages and quarantined records."""
 
@@ -249,7 +254,7 @@ class ExtractStep:
     def parameters(self) -> dict[str, Any]:
         versions = {name: importlib.metadata.version(name) for name in ("trafilatura", "resiliparse", "fastwarc")}
         model = {"language_model": LANGUAGE_SHA256, "max_record_bytes": self.max_record_bytes}
-        hidden = {"walk": hidden_text.VERSION, "judge": of_judge()}
+        hidden = hidden_parameters() if self.cascade.strip_hidden else {}
         return {"version": VERSION, "cascade": vars(self.cascade), "libraries": versions, "hidden": hidden, **model}
 
     def work(self, source: Part, writer: PartWriter, *context: Any) -> None:

@@ -59,8 +59,7 @@ def apply(texts: pa.Array, findings: pa.RecordBatch) -> Applied:
 
     A document's reason is its first finding's rule among those with the most severe outcome; a document of which
     stripping leaves no letter is removed by the rule that stripped first, one in which it would put a control token
-    together is held. The text of a document that is held or
-    removed is left as it was, for whoever looks at it.
+    together is held. The text of a document that is held or removed is left as it was, for whoever looks at it.
     """
     rows = range(len(texts))
     tags: list[list[str]] = [[] for _ in rows]

@@ -52,11 +52,6 @@ class Visits:
     def __len__(self) -> int:
         return len(self.owners)
 
-    @property
-    def nbytes(self) -> int:
-        """What crosses a shuffle, in bytes."""
-        return self.owners.nbytes + self.days.nbytes + self.languages.nbytes + self.topics.nbytes
-
     def select(self, chosen: npt.NDArray[np.generic]) -> "Visits":
         """The rows at the chosen places."""
         return Visits(self.owners[chosen], self.days[chosen], self.languages[chosen], self.topics[chosen])

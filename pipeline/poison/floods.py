@@ -46,11 +46,6 @@ class Copies:
     def __len__(self) -> int:
         return len(self.keys)
 
-    @property
-    def nbytes(self) -> int:
-        """What crosses a shuffle, in bytes."""
-        return self.keys.nbytes + self.addresses.nbytes + self.owners.nbytes + self.days.nbytes
-
     def select(self, chosen: npt.NDArray[np.generic]) -> "Copies":
         """The rows at the chosen places."""
         return Copies(self.keys[chosen], self.addresses[chosen], self.owners[chosen], self.days[chosen])

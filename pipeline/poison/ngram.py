@@ -2,7 +2,7 @@
 
 Counts of hashed n-grams in fixed tables, as in sketches of language models (Talbot and Osborne 2007), interpolated with
 the shorter contexts in the manner of Witten and Bell 1991: good enough to tell text from noise, at 0.4 ms for a page of
-4,000 characters. Tables of parts of a corpus add up.
+4,000 characters.
 """
 
 import struct
@@ -64,23 +64,17 @@ class CharModel:
         return CharModel(tuple(np.zeros(1 << bits, np.uint32) for bits in TABLE_BITS), 0)
 
     @staticmethod
-    def train(texts: Iterable[str], characters: int | None = None) -> "CharModel":
-        """Counts of the texts, in order, up to the first one that reaches the number of `characters` (null: all)."""
+    def train(texts: Iterable[str]) -> "CharModel":
+        """Counts of the texts."""
         sums = [np.zeros(1 << bits, np.int64) for bits in TABLE_BITS]
         total = 0
-        for held in batches(texts, characters):
+        for held in batches(texts):
             code_points = TextBatch(pa.array(held, pa.string())).code_points
             inside = code_points != SEPARATOR
             total += int(inside.sum())
             for slots, table in zip(_slots(code_points), sums, strict=True):
                 table += np.bincount(slots[inside], minlength=len(table))
         return CharModel(tuple(np.minimum(table, MOST).astype(np.uint32) for table in sums), total)
-
-    def merge(self, other: "CharModel") -> "CharModel":
-        """The model of both samples; the order does not matter."""
-        pairs = zip(self.counts, other.counts, strict=True)
-        added = (np.minimum(one.astype(np.int64) + two, MOST).astype(np.uint32) for one, two in pairs)
-        return CharModel(tuple(added), self.total + other.total)
 
     def bits(self, code_points: CodePoints) -> Bits:
         """Bits that each character costs given up to four before it in its document; 0 for a SEPARATOR.
@@ -140,19 +134,16 @@ class CharModel:
         return CharModel(tuple(counts), total)
 
 
-def batches(texts: Iterable[str], characters: int | None = None) -> Iterator[list[str]]:
-    """Whole texts in lists of CHUNK characters or a little more, up to the text that reaches `characters`."""
+def batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Whole texts in lists of CHUNK characters or a little more."""
     held: list[str] = []
-    size = read = 0
+    size = 0
     for text in texts:
         held.append(text)
         size += len(text)
-        read += len(text)
         if size >= CHUNK:
             yield held
             held, size = [], 0
-        if characters is not None and read >= characters:
-            break
     if held:
         yield held
 

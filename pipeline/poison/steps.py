@@ -1,8 +1,8 @@
 """Looking for poison as steps: a model of the corpus's text, what each document shows, what becomes of it.
 
 filtered parts ─┬─▶ sample ─▶ text model ─┐
-                ├──────────────────────────────┴─▶ inspect ─▶ findings, keys
-                └─▶ apply ◀─ findings ◀─ campaigns ◀─ keys, grouped across the corpus
+                ├─────────────────────────┴─▶ inspect ─▶ findings, keys
+                └─▶ poison ◀─ findings, and what the corpus as a whole shows (shared.py)
 """
 
 import functools

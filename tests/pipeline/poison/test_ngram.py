@@ -83,15 +83,6 @@ def test_separators_cost_nothing():
     assert (bits[batch.code_points != SEPARATOR] > 0).all()
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.text(max_size=30), max_size=6), st.integers(0, 6))
-def test_models_of_parts_add_up_to_the_model_of_all(texts: list[str], cut: int):
-    whole = CharModel.train(texts)
-    parts = CharModel.train(texts[cut:]).merge(CharModel.train(texts[:cut]))
-    assert parts.total == whole.total
-    assert parts.to_bytes() == whole.to_bytes()
-
-
 def test_a_model_survives_its_bytes():
     model = CharModel.train(PROSE)
     again = CharModel.from_bytes(model.to_bytes())
@@ -103,10 +94,6 @@ def test_a_model_survives_its_bytes():
 def test_bytes_of_another_kind_are_refused(damage):
     with pytest.raises(ValueError, match="character model"):
         CharModel.from_bytes(damage(CharModel.train(PROSE).to_bytes()))
-
-
-def test_training_stops_at_the_text_that_reaches_the_limit():
-    assert CharModel.train(["abcdef", "ghijkl", "mnopqr"], characters=7).total == 12
 
 
 def test_a_model_without_texts_finds_all_characters_alike():
