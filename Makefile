@@ -14,29 +14,31 @@ help:
 	@echo "make clean    remove what the demo made"
 
 install: $(STAMP)
+	@echo "ready: source $(BIN)/activate, then corpuscle --help; or make demo"
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Corpuscle needs Python 3.11 or later, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=24"
+	@# Quiet twice: errors are shown, but not pip's warning about the index, which comes once for each package.
+	$(BIN)/python -m pip install --quiet --quiet --upgrade "pip>=24"
 	@# setuptools warns about every editable installation; there is nothing for a reader to do about it.
-	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --quiet -c constraints.txt -e ".[dev]"
 	$(BIN)/corpuscle fetch
 	touch $@
 
-demo: install
+demo: $(STAMP)
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh demo.sh
 
-check: install
+check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy pipeline labeling trainer corpuscle benchmarks
+	$(BIN)/mypy pipeline labeling trainer flywheel corpuscle benchmarks
 	$(BIN)/pytest -q -m "not slow"
 
-test: install
+test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy pipeline labeling trainer corpuscle benchmarks
+	$(BIN)/mypy pipeline labeling trainer flywheel corpuscle benchmarks
 	$(BIN)/pytest -q
 
 clean:

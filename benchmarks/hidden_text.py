@@ -30,8 +30,8 @@ from pipeline.crawl.hidden.strip import SIGNALS
 from pipeline.crawl.hidden.walk import Walker
 from pipeline.crawl.http import decode_text, parse_response, sniff_html
 from pipeline.crawl.prune import quicken
-from pipeline.crawl.url import host
 from pipeline.crawl.warc import Record, read_warc
+from pipeline.url import host
 
 ELSEWHERE = SIGNALS | {"template", "fallback"}
 """Kinds that are no text nodes of the page to Chromium, or not ours to judge."""

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from corpuscle import poison, talking, training
+from corpuscle.label.app import app as label
 from corpuscle.terminal import Unbroken, plain
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.add_typer(training.app, name="train")
 app.add_typer(poison.app, name="poison")
+app.add_typer(label, name="label")
 
 _beam_arguments: list[str] = []
 """What stood behind `--` on the command line, for Beam."""
@@ -66,7 +68,8 @@ def run(
     ] = None,
     report: Annotated[bool, typer.Option(help="Write report.html into the folder at the end.")] = True,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Put this corpus in the place of one that was made of other archives.")
+        bool,
+        typer.Option("--replace", help="Put this corpus in the place of one with archives that are not given now."),
     ] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Show Beam's own messages and whole error traces.")
@@ -82,8 +85,9 @@ def run(
 
     from corpuscle.progress import watch, watch_verbosely
     from corpuscle.summary import print_summary
-    from pipeline.recipe import load_recipe
+    from pipeline.recipe import load_recipe, locate
     from pipeline.run import run as run_recipe
+    from pipeline.step import StepError
 
     quiet(verbose)
     display = watch_verbosely if verbose else watch
@@ -103,6 +107,8 @@ def run(
     except KeyboardInterrupt:
         Console(stderr=True).print("stopped; the same command goes on from here")
         raise typer.Exit(130) from None
+    except StepError as error:
+        raise StepError(locate(recipe, str(error))) from error
     if outcome.was_done:
         console.print(f"{output} is up to date: neither the recipe nor the input has changed. Nothing to do.")
     written = ""
@@ -231,18 +237,34 @@ def _known_errors() -> tuple[type[Exception], ...]:
         "pipeline.run": "InputError",
         "pipeline.runner": "OptionError",
         "pipeline.lock": "LockedError",
+        "pipeline.contents": "ForeignError",
         "pipeline.replace": "ReplaceError",
         "pipeline.step": "StepError",
         "pipeline.assets": "AssetError",
         "pipeline.explain": "ExplainError",
         "pipeline.report": "ReportError",
         "labeling.store.database": "StoreError",
+        "labeling.exchange": "LabelStudioError",
+        "labeling.folder": "FolderError",
+        "labeling.server.install": "InstallError",
+        "labeling.server.login": "LoginError",
+        "labeling.server.process": "ServerError",
+        "labeling.push": "PushError",
+        "labeling.pull": "PullError",
+        "labeling.again": "AgainError",
+        "labeling.drafts": "DraftError",
+        "labeling.sources": "SourceError",
     }
     found: tuple[type[Exception], ...] = tuple(
         getattr(sys.modules[module], name) for module, name in names.items() if module in sys.modules
     )
-    if sys.modules.keys() & {"trainer.checkpoint", "trainer.scan.command"}:
-        found += (FileNotFoundError, ValueError)  # the trainer's errors are Python's own, and say what is wrong
+    if sys.modules.keys() & {
+        "trainer.checkpoint",
+        "trainer.scan.command",
+        "labeling.folder",
+        "labeling.store.database",
+    }:
+        found += (FileNotFoundError, ValueError)  # theirs are Python's own, and say what is wrong
     return found
 
 

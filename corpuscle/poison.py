@@ -48,13 +48,20 @@ def explain(
         for seen in document.seen:
             console.print()
             _print_seen(console, seen, rule=True)
+        if document.hidden:
+            console.print("\nhidden from people, and so left out of the text or never in it:")
+        for passage in document.hidden:
+            console.print(plain(f"    {passage}"))
+        if document.more_hidden:
+            console.print(f"    and {plural(document.more_hidden, 'more passage')}")
 
 
 def _print_seen(console: Console, seen: "Seen", rule: bool = False) -> None:
     if rule:
         console.print(plain(f"{seen.rule} -> {seen.outcome}: {seen.meaning}"))
     shared = "" if seen.hosts is None else f", owners of sites that share it: {seen.hosts:,}"
-    console.print(f"    score {seen.score:.3g}{shared}")
+    places = f", in {seen.places:,} places near each other" if seen.places > 1 else ""
+    console.print(f"    score {seen.score:.3g}{shared}{places}")
     if seen.evidence:
         console.print(plain(f"    evidence: {seen.evidence}"))
     if seen.span:
@@ -75,13 +82,17 @@ def held(
     """Write the documents that wait for a person, with what was found in them.
 
     Set "decision" to "release" or "confirm" in the file, name it under `poison: decisions:` in the recipe, and run
-    the recipe again: released documents come in, confirmed ones are removed, the others go on waiting.
+    the recipe again: released documents come in, confirmed ones are removed, the others go on waiting. Where the file
+    is there already, the decisions in it stay.
     """
     from pipeline.poison.held import export_held
     from pipeline.report.numbers import plural
 
     done = export_held(corpus, str(output), most_per_owner)
     _out().print(f"{plural(done.written, 'held document')} in {output}")
+    if done.carried or done.others:
+        others = f", and {done.others:,} on others" if done.others else ""
+        _out().print(f"kept as they were in it: decisions on {done.carried:,} of them{others}")
     if done.left_out:
         _out().print(
             f"{done.left_out:,} more, of {plural(done.owners_capped, 'owner')} with more than {most_per_owner:,}, "
@@ -104,11 +115,21 @@ def scan(
     clean: Annotated[
         Path | None, typer.Option(help="Write the rows that nothing is held against, of one file; the others beside.")
     ] = None,
+    hold: Annotated[
+        list[str] | None, typer.Option(help="Hold what this rule finds, too; may be repeated.", metavar="RULE")
+    ] = None,
 ) -> None:
     """Tell what of a file of training data may have been planted: triggers, repeated answers, turned choices.
 
     A finding is a hint and not a fault: the exit status is 0 whatever is found. The file itself stays as it is.
     """
-    from trainer.scan.command import scan_command
+    try:
+        from trainer.scan.command import scan_command
+    except ModuleNotFoundError as error:
+        if error.name != "wordfreq":
+            raise
+        says = "error: how often words stand in ordinary text is not installed: pip install 'corpuscle[scan]'"
+        Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print(says)
+        raise typer.Exit(2) from None
 
-    scan_command(files, reference or (), model, output, clean, Unbroken(markup=False, highlight=False))
+    scan_command(files, reference or (), model, output, clean, Unbroken(markup=False, highlight=False), hold or ())

@@ -90,7 +90,7 @@ def print_story(story: Story) -> None:
     for name, value in story.lineage.items():
         if name == "address" and value is not None:
             place = unpack_address(value)
-            say(f"{name:<16} {value} (of this run: record {place.row} of archive {place.file}, both counted from 0)")
+            say(f"{name:<16} {value} (in this run: record {place.row} of input number {place.file}, counted from 0)")
         elif value is not None:
             say(f"{name:<16} {value.hex() if isinstance(value, bytes) else value}")
     if story.record:

@@ -33,10 +33,12 @@ def chat(
 
     Reports go to the database that CORPUSCLE_STORE names (sqlite:///corpuscle.db where it names none).
     """
+    from labeling.store.database import check_url
     from trainer.device import pick_device
     from trainer.sampling import Sampling
     from trainer.talk.chat import Chat, converse
 
+    check_url(_store())  # before somebody has typed a report
     toolbox = None
     if names := _names(tools):
         from trainer.talk.tools.toolbox import make_toolbox
@@ -52,7 +54,7 @@ def chat(
         from labeling.store.reports import Report, add_report, mask_report
         from trainer.talk.conversation import to_json
 
-        with Database(os.environ.get("CORPUSCLE_STORE", "sqlite:///corpuscle.db")) as database:
+        with Database(_store()) as database:
             said = Report(
                 checkpoint_id=talk.about.id,
                 messages=to_json(messages),  # type: ignore[arg-type]
@@ -118,18 +120,30 @@ def labels(folder: Folder) -> None:
     """Export what people reported and chose, as far as they agreed: data that `corpuscle train` reads.
 
     Leaves demonstrations.jsonl (wished answers), comparisons.jsonl (choices) and unpaired.jsonl (thumbs). The database
-    is the one that CORPUSCLE_STORE names (sqlite:///corpuscle.db where it names none).
+    is the one that CORPUSCLE_STORE names (where it names none, sqlite:///corpuscle.db: in the folder where you are).
     """
-    from labeling.store.database import Database
+    from labeling.store.database import Database, StoreError, check_url
     from labeling.store.export import export
 
-    with Database(os.environ.get("CORPUSCLE_STORE", "sqlite:///corpuscle.db")) as database:
+    try:
+        check_url(_store(), must_be_there=True)
+    except StoreError as error:
+        raise StoreError(
+            f"{error} `corpuscle serve` and `corpuscle chat` leave it where they are started: go there, or set "
+            "CORPUSCLE_STORE to its URL."
+        ) from None
+    with Database(_store()) as database:
         found = export(database, folder)
     console = Console(markup=False, highlight=False, soft_wrap=True)
+    console.print(f"from {plain(database.name)}")
     for kind, count in found.written.items():
         console.print(f"{count:>7,} {folder / kind}.jsonl")
     for reason, count in found.left_out.items():
         console.print(f"{count:>7,} left out: {reason}")
+
+
+def _store() -> str:
+    return os.environ.get("CORPUSCLE_STORE", "sqlite:///corpuscle.db")
 
 
 def _names(tools: str) -> tuple[str, ...]:

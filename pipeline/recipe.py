@@ -1,6 +1,8 @@
 """The recipe: a corpus as a typed YAML file. Unknown keys and bad values are errors that name the line."""
 
+import contextlib
 import difflib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +18,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from pipeline.crawl.codes import CODES
 from pipeline.filter.blocks import BLOCKS
@@ -102,15 +105,20 @@ class Poison(_Keys):
     @field_validator("outcomes")
     @classmethod
     def _known_rules(cls, value: dict[str, Outcome]) -> dict[str, Outcome]:
+        faults: list[InitErrorDetails] = []
         for name, outcome in value.items():
+            fault = ""
             if name not in RULES:
                 near = difflib.get_close_matches(name, RULES, n=1)
                 meant = f" Did you mean {near[0]}?" if near else ""
-                raise ValueError(f"poison.outcomes has no rule named {name!r}.{meant} Known: {', '.join(RULES)}.")
-            if outcome == "strip" and not RULES[name].spans:
-                raise ValueError(
-                    f"poison.outcomes.{name} is strip, but that rule points at whole pages: nothing to cut."
-                )
+                fault = f"poison.outcomes has no rule named {name!r}.{meant} Known: {', '.join(RULES)}."
+            elif outcome == "strip" and not RULES[name].spans:
+                fault = f"poison.outcomes.{name} is strip, but that rule points at whole pages: nothing to cut."
+            if fault:  # each with its key, by which its line is found
+                kind = PydanticCustomError("value_error", "{error}", {"error": fault})
+                faults.append(InitErrorDetails(type=kind, loc=(name,), input=outcome))
+        if faults:
+            raise ValidationError.from_exception_data("outcomes", faults)
         return value
 
 
@@ -174,14 +182,36 @@ def load_recipe(path: str | Path) -> Recipe:
     except OSError as error:
         raise RecipeError(f"{path} can't be read: {error.strerror or error}.") from None
     recipe = parse_recipe(text, str(path))
+    lines = dict(_lines(yaml.compose(text, Loader=yaml.SafeLoader), ()))
     vocabulary = recipe.tokenize.vocabulary
-    if vocabulary is not None and "://" not in vocabulary and not Path(vocabulary).is_file():
-        line = _line(dict(_lines(yaml.compose(text, Loader=yaml.SafeLoader), ())), ("tokenize", "vocabulary"))
+    if vocabulary is not None and not _is_there(vocabulary):
         raise RecipeError(
-            f"{path}:{line}: tokenize.vocabulary is {vocabulary}, but there is no such file (looked for "
-            f"{Path(vocabulary).absolute()}). Name a SentencePiece model, or leave the key out to train one."
+            f"{path}:{_line(lines, ('tokenize', 'vocabulary'))}: tokenize.vocabulary is {vocabulary}, but there is no "
+            f"such file (looked for {Path(vocabulary).absolute()}). Name a SentencePiece model, or leave the key out "
+            "to train one."
         )
+    for key in ("block", "allow", "decisions"):
+        for number, file in enumerate(getattr(recipe.poison, key)):
+            if not _is_there(file):
+                raise RecipeError(
+                    f"{path}:{_line(lines, ('poison', key, number))}: poison.{key} has {file}, but there is no such "
+                    f"file (looked for {Path(file).absolute()})."
+                )
     return recipe
+
+
+def _is_there(path: str) -> bool:
+    """Whether a file of this machine is there; others are looked for when they are read."""
+    return "://" in path or Path(path).is_file()
+
+
+def locate(path: str | Path, message: str) -> str:
+    """A message about a recipe's key, with which it begins, with the recipe and the key's line put before it."""
+    if found := re.match(r"(?:poison|tokenize)\.[a-z_]+", message):
+        with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
+            lines = dict(_lines(yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader), ()))
+            return f"{path}:{_line(lines, tuple(found[0].split('.')))}: {message}"
+    return message
 
 
 def _recipes(folder: Path) -> str:
@@ -221,7 +251,9 @@ def parse_recipe(text: str, source: str) -> Recipe:
 
 def _block(name: str, parameters: Any) -> Block:
     if name not in BLOCKS:
-        raise LookupError(f"filter has no rules named {name!r}. Known: {', '.join(BLOCKS)}.")
+        near = difflib.get_close_matches(str(name), BLOCKS, n=1, cutoff=0.5)  # c5: half of c4's name
+        meant = f" Did you mean {near[0]}?" if near else ""
+        raise LookupError(f"filter has no rules named {name!r}.{meant} Known: {', '.join(BLOCKS)}.")
     block: Block = TypeAdapter(BLOCKS[name]).validate_python({} if parameters is None else parameters)
     return block
 

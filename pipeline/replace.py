@@ -1,4 +1,4 @@
-"""Whose corpus an output folder holds: a run over other archives must not take its place without a word."""
+"""Whose corpus an output folder holds: a run over fewer or other archives must not take its place unasked."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -10,24 +10,26 @@ from pipeline.artifact import is_local, part_from_json
 from pipeline.crawl.read import Archive
 from pipeline.manifest import read_manifest
 
+NAMED = 3
+"""How many archives a message names."""
+
 
 class ReplaceError(Exception):
-    """A folder that holds the corpus of another input; the message says which, and how to replace it."""
+    """A folder that holds the corpus of other archives; the message says which, and how to replace it."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """What a folder holds: its archives as (path, base name and bytes), and a sentence about it."""
+    """What a folder holds: its archives as (path, bytes), and a sentence about it."""
 
-    paths: frozenset[str]
-    archives: frozenset[tuple[str, int]]
+    archives: tuple[tuple[str, int], ...]
     text: str
 
-    def shares(self, archives: Iterable[Archive]) -> bool:
-        """Whether any of the archives was read before: the same path, or a file of that name and size elsewhere."""
-        return any(
-            archive.path in self.paths or (_base(archive.path), archive.bytes) in self.archives for archive in archives
-        )
+    def lost(self, archives: Sequence[Archive]) -> list[str]:
+        """Those that are not among `archives`, neither the same path nor a file of that name and size elsewhere."""
+        paths = {archive.path for archive in archives}
+        files = {(_base(archive.path), archive.bytes) for archive in archives}
+        return [path for path, length in self.archives if path not in paths and (_base(path), length) not in files]
 
 
 def held(folder: str) -> Held | None:
@@ -42,30 +44,33 @@ def held(folder: str) -> Held | None:
             f"a corpus of {_archives(len(inputs))}, recipe {corpus['run']['recipe']}, "
             f"{corpus['counts']['kept']:,} documents"
         )
-    return Held(
-        frozenset(found["path"] for found in inputs),
-        frozenset((_base(found["path"]), found["bytes"]) for found in inputs),
-        text,
-    )
+    return Held(tuple((found["path"], found["bytes"]) for found in inputs), text)
 
 
 def check_replaces(folder: str, archives: Sequence[Archive], recipe: str, replace: bool) -> str | None:
     """What a person should know of the corpus that a run will replace, if anything.
 
-    Raises ReplaceError where it was made of none of these archives, unless `replace` says that this is meant.
+    Raises ReplaceError where one of its archives is not among these, unless `replace` says that this is meant: a
+    mistyped pattern must not shrink a corpus.
     """
     found = held(folder)
     if found is None:
         return None
-    if found.shares(archives):
-        if found.archives == {(_base(archive.path), archive.bytes) for archive in archives}:
-            return f"{folder} holds {found.text}; it is brought up to date with recipe {recipe}."
-        return f"{folder} holds {found.text}; it is replaced by one of {_archives(len(archives))}, recipe {recipe}."
-    if replace:
-        return f"{folder} held {found.text}, of another input; it is replaced."
+    lost = found.lost(archives)
+    if lost and replace:
+        return f"{folder} held {found.text}; it is replaced by one of {_archives(len(archives))}, recipe {recipe}."
+    if not lost and len(archives) > len(found.archives):
+        return f"{folder} holds {found.text}; it grows to one of {_archives(len(archives))}, recipe {recipe}."
+    if not lost:
+        return f"{folder} holds {found.text}; it is brought up to date with recipe {recipe}."
+    if len(lost) == len(found.archives):
+        missing = "of another input: none of its archives is"
+    else:
+        shown = ", ".join(map(_base, lost[:NAMED])) + (" and others" if len(lost) > NAMED else "")
+        missing = f"and {len(lost):,} of these ({shown}) {'is' if len(lost) == 1 else 'are'} not"
     raise ReplaceError(
-        f"{folder} holds {found.text}, of another input: none of its archives is among the "
-        f"{_archives(len(archives))} given. Give --replace to put the new corpus in its place, or name another folder."
+        f"{folder} holds {found.text}, {missing} among the {_archives(len(archives))} given. "
+        "Give --replace to put the new corpus in its place, or name another folder."
     )
 
 

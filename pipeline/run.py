@@ -6,7 +6,6 @@ import glob
 import logging
 import os
 import posixpath
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -28,6 +27,7 @@ from pipeline.artifact import (
     write_json,
 )
 from pipeline.assets import language_model
+from pipeline.contents import check_contents, sweep
 from pipeline.crawl import extract, index
 from pipeline.crawl.extract import Cascade, ExtractStep, hidden_parameters
 from pipeline.crawl.index import IndexStep
@@ -233,16 +233,17 @@ def run(
 ) -> Outcome:
     """Make the corpus of a recipe in `folder`.
 
-    Raises InputError, OptionError, LockedError, ReplaceError, AssetError, StepError. `watch(folder, archives)` is a
-    context in which the job runs, for a progress display; `say` gets what a person should know before it begins.
-    `dealing` is how token slices reach their shards, by default as suits the runner. A corpus of other archives is
-    replaced only with `replace`.
+    Raises InputError, OptionError, LockedError, ForeignError, ReplaceError, AssetError, StepError. `watch(folder,
+    archives)` is a context in which the job runs, for a progress display; `say` gets what a person should know before
+    it begins. `dealing` is how token slices reach their shards, by default as suits the runner. A corpus that has an
+    archive which is not given now is replaced only with `replace`.
     """
     folder = folder.rstrip("/")
     options = beam_options(beam_arguments)
     archives = find_archives(patterns)
     decided = _decided(recipe)
     mark = fingerprint(recipe, archives, decided)
+    check_contents(folder)
     if done := _up_to_date(folder, mark):
         return Outcome(done, True)
     runner = runner_name(options)
@@ -263,7 +264,7 @@ def run(
         about = {"fingerprint": mark, "recipe": recipe.name, "description": recipe.description}
         manifest = corpus_manifest(folder, about)
         check_chain(manifest["steps"])
-        _sweep(folder)
+        sweep(folder)
         write_json(f"{folder}/{MANIFEST}", manifest)
     return Outcome(manifest, False)
 
@@ -353,32 +354,6 @@ def check_chain(steps: Mapping[str, Mapping[str, Any]]) -> None:
         kept, read = steps[before]["counts"].get("kept", 0), steps[after]["counts"].get("read", 0)
         if kept != read:
             raise StepError(f"{before} kept {kept} documents, but {after} read {read}")
-
-
-def _sweep(folder: str) -> None:
-    """Delete the files below a corpus that no manifest names: parts of earlier recipes, temporary files."""
-    if not is_local(folder):
-        return
-    for step in STEPS:
-        manifest = read_manifest(folder, step)
-        if manifest is None:  # a step of an earlier recipe
-            shutil.rmtree(f"{folder}/{step}", ignore_errors=True)
-            continue
-        named = {file["name"] for file in manifest["files"]} | {f"parts/{part}.json" for part in manifest["parts"]}
-        named |= {vocabulary["file"]} if (vocabulary := manifest.get("vocabulary")) else set()
-        samples = set((read_manifest(folder, MODELS.get(step, "")) or {}).get("parts", ()))
-        root = f"{folder}/{step}"
-        for path, _, names in os.walk(root):
-            for name in names:
-                relative = os.path.relpath(f"{path}/{name}", root)
-                if relative not in named and relative != MANIFEST and not _is_sample(step, relative, samples):
-                    delete(f"{path}/{name}")
-
-
-def _is_sample(step: str, name: str, parts: set[str]) -> bool:
-    """Whether a file is a sample of the present input, which a model was trained on."""
-    folder, _, file = name.partition("/")
-    return step in MODELS and folder in ("sample", "parts") and file.rpartition(".")[0] in parts
 
 
 def explain_failure(error: BaseException) -> StepError:

@@ -123,7 +123,7 @@ def save(
         if lowest is not None and (about.val_loss is None or lowest <= about.val_loss):
             best = held
     write_whole(output / INDEX, json.dumps({"last": folder.name, "best": best.name}) + "\n")
-    for old in output.glob("step-*"):
+    for old in output.glob("step-" + 6 * "[0-9]" + "*"):
         if old not in (folder, best):
             shutil.rmtree(old)
     return folder
@@ -134,6 +134,10 @@ def find(path: Path, which: str = "best") -> Path:
     if (path / ABOUT).exists():
         return path
     index = path / INDEX
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such folder; give a checkpoint or a training run's output folder.")
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path} is a file; give a checkpoint or a training run's output folder.")
     if not index.exists():
         raise FileNotFoundError(
             f"{path} holds neither {ABOUT} nor {INDEX}; give a checkpoint or a training run's output folder."

@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import json
 import math
-import os
 import platform
 import signal
 import threading
@@ -27,9 +26,10 @@ from trainer.checkpoint import About
 from trainer.config import RunConfig, option
 from trainer.log import Log, Record
 from trainer.optimizer import DivergedError, learning_rate
+from trainer.output import RUN
 from trainer.progress import Observer
 
-RUN, LOG = "run.json", "log.jsonl"
+LOG = "log.jsonl"
 
 
 @dataclass(frozen=True)
@@ -236,18 +236,6 @@ def where_it_goes_on(output: Path) -> str:
     return f"the same command goes on from step {step:,}{f' of {last}' if last != output else ''}."
 
 
-def prepare_output(output: Path) -> None:
-    """Makes a run's folder. Raises ValueError where there can be none, before anything has been computed."""
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise ValueError(f"output {output}: that is a file, or lies below one; expected a folder.") from None
-    except OSError as error:
-        raise ValueError(f"output {output}: {error.strerror}; name a folder that can be written.") from None
-    if not os.access(output, os.W_OK | os.X_OK):
-        raise ValueError(f"output {output}: no permission to write there; name a folder that can be written.")
-
-
 P = TypeVar("P", bound=Plan)
 
 
@@ -257,18 +245,26 @@ def recorded_plan(output: Path, settings: Mapping[str, Any], kind: type[P]) -> P
     if not path.exists():
         return None
     run = json.loads(path.read_text())
-    then, now = run["settings"], json.loads(json.dumps(settings))
+    check_settings(path, run["settings"], settings)
+    return kind(**run["plan"])
+
+
+def check_settings(path: Path, then: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Raises ValueError where a run that is found in `path` had other settings, and names those."""
+    now = json.loads(json.dumps(settings))
     changed = [change for name in now for change in _changes(name, then.get(name), now[name])]
     if changed:
         raise ValueError(
             f"{path}: a run with other settings lies here ({'; '.join(changed)}). "
             f"Resume it with its own settings, or choose another output folder."
         )
-    return kind(**run["plan"])
 
 
 DIGESTS = {
     "data_sha256": "the data are others",
+    "demonstrations_sha256": "the demonstrations are others",
+    "comparisons_sha256": "the comparisons are others",
+    "prompts_sha256": "the prompts are others",
     "corpus_sha256": "the corpus is another",
     "vocabulary_sha256": "the vocabulary is another",
 }

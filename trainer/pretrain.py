@@ -21,8 +21,9 @@ from trainer.arguments import from_arguments
 from trainer.config import PretrainConfig
 from trainer.learner import Learner
 from trainer.log import read_log
-from trainer.loop import EVALUATIONS, LOG, make_plan, prepare_output, record_plan, recorded_plan, settings_of
+from trainer.loop import EVALUATIONS, LOG, make_plan, record_plan, recorded_plan, settings_of
 from trainer.model import flops_per_token, matrix_parameters, parameters
+from trainer.output import prepare_output
 from trainer.progress import Observer, Silent, short
 from trainer.stage import run_stage, show_best
 

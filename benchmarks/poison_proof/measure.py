@@ -128,7 +128,11 @@ class Difference:
 
 def difference(one: Sequence[bool], other: Sequence[bool]) -> Difference:
     """The rate of `one` less that of `other`, paired by prompt; the interval is Agresti and Min's (2005), the Wald
-    interval with half an observation added to each cell, so that none is without width."""
+    interval with half an observation added to each cell, so that none is without width.
+
+    trainer.measure.agreement's paired_difference draws prompts anew, as several of its verdicts may be about one. Where
+    no verdict differs, as behind a filter that works, each of its draws is 0, and its interval has no width.
+    """
     pairs = list(zip(one, other, strict=True))
     gained = sum(a and not b for a, b in pairs) + 0.5
     lost = sum(b and not a for a, b in pairs) + 0.5

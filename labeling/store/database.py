@@ -260,6 +260,17 @@ class Database:
             raise kind(f"{self.name}: {reason}.") from error
 
 
+def check_url(url: str, must_be_there: bool = False) -> None:
+    """Raises ValueError for a URL that is none and, if asked, StoreError for a SQLite file that is not there.
+
+    For who would find out too late, and who only reads: `Database` makes a file that is missing.
+    """
+    parsed = _parse(url)
+    path = Path(str(parsed.database))
+    if must_be_there and parsed.get_backend_name() == "sqlite" and not path.exists():
+        raise StoreError(f"{describe(parsed)}: there is no such database (looked for {path.absolute()}).")
+
+
 def describe(url: URL) -> str:
     """A URL as it may be shown: with `***` for a password, and without the options behind `?`, which can hold one."""
     return url.set(query={}).render_as_string(hide_password=True)

@@ -19,17 +19,19 @@ from resiliparse.parse.html import HTMLTree, NodeType
 from pipeline.artifact import Part, PartWriter, TableWriter, open_input
 from pipeline.assets import LANGUAGE_SHA256
 from pipeline.crawl import hidden as hidden_text
+from pipeline.crawl import invisible_marks
 from pipeline.crawl.hidden import SIGNALS, HiddenText
 from pipeline.crawl.http import Payload, decode_text, parse_response, payload_of, sniff_html
 from pipeline.crawl.index import QUARANTINE
+from pipeline.crawl.invisible_marks import with_marks
 from pipeline.crawl.language import Identifier, Language
 from pipeline.crawl.main_text import Extractor, ExtractorError, main_text
-from pipeline.crawl.url import canonical, host
 from pipeline.crawl.warc import Record, read_warc, verify_digest
 from pipeline.document import LINEAGE, SCHEMA, VERDICT, document_id, pack_address
 from pipeline.poison import instructions
-from pipeline.poison.versions import of_judge
+from pipeline.poison.versions import of_judge, of_modules
 from pipeline.step import Deletions
+from pipeline.url import canonical, host
 
 VERSION = 3
 HTML = {"text/html", "application/xhtml+xml"}
@@ -138,6 +140,7 @@ class Cascade:
         if tree is not None:
             try:
                 text, hidden = main_text(decoded, tree, self.extractor, self.strip_hidden)
+                hidden = with_marks(hidden, rough, text) if hidden is not None else None
             except ExtractorError as error:
                 raise UnextractableError("extractor_failed", str(error)) from None
         language = identifier.identify(text)
@@ -240,7 +243,8 @@ HIDDEN_TEXTS = pa.schema([("address", pa.uint64()), *hidden_text.COLUMN])
 
 def hidden_parameters() -> dict[str, Any]:
     """What the search for hidden text depends on."""
-    return {"walk": hidden_text.VERSION, "judge": of_judge()}
+    marks = {"marks": invisible_marks.VERSION, **of_modules(("characters",))}
+    return {"walk": hidden_text.VERSION, "judge": of_judge(), **marks}
 
 
 class ExtractStep:

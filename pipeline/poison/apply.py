@@ -13,7 +13,7 @@ import pyarrow as pa
 from pipeline.document import SPANS
 from pipeline.poison.characters_tables import fold
 from pipeline.poison.control import has_literal
-from pipeline.poison.rules import RULES, Outcome
+from pipeline.poison.rules import PEOPLE, RULES, Outcome
 
 VERSION = 1
 """Changes whenever the same findings do something else."""
@@ -48,7 +48,7 @@ def choose_outcomes(
     """Findings with the column `outcome`: what the recipe chose for the rule; for documents in `spared` a tag,
     except that what people blocked or confirmed stays out."""
     chosen = [
-        "tag" if spared[row] and rule != "blocked" else outcomes[rule]
+        "tag" if spared[row] and rule not in PEOPLE else outcomes[rule]
         for row, rule in zip(findings["document"].to_pylist(), findings["rule"].to_pylist(), strict=True)
     ]
     return findings.append_column("outcome", pa.array(chosen, pa.string()))

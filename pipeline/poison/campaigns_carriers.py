@@ -8,9 +8,10 @@ from pipeline.poison.campaigns import REPEATED, REPEATED_OWNERS, Campaigns
 from pipeline.poison.finding import Findings
 from pipeline.poison.phrases import LONGEST, PHRASE, SHAPE, TAIL, features_at, tails, uniform
 from pipeline.poison.skeletons import Shapes
-from pipeline.poison.windows import FEWEST_LETTERS, FEWEST_WORDS, Fit, Floats, TextModel, change, fit, reach
+from pipeline.poison.text_model import TextModel
+from pipeline.poison.windows import FEWEST_LETTERS, FEWEST_WORDS, Fit, Floats, change, fit, reach
 
-VERSION = 1
+VERSION = 2
 """Changes whenever a rule finds something else."""
 
 LEAST, OF_MEAN = 1.2, 0.5
@@ -25,21 +26,24 @@ RULES = {PHRASE: "trigger", SHAPE: "trigger_family"}
 Hits = tuple[Positions, Positions, npt.NDArray[np.int64]]
 """First word, word behind the last one, row of the campaign."""
 
+Owners = dict[tuple[int, str, int], int]
+"""How many owners of sites share a finding, by its row, rule and start."""
 
-def carriers(texts: TextBatch, model: TextModel, campaigns: Campaigns) -> Findings:
+
+def carriers(texts: TextBatch, model: TextModel, campaigns: Campaigns) -> tuple[Findings, Owners]:
     """Findings of the rules trigger and trigger_family, at most one of each a document, and of fixed_continuation and
-    repeated_sentence, at each place.
+    repeated_sentence, at each place; and of how many owners of sites the campaign of each is.
 
     `score` is the change behind the phrase in units of the script, and for sentences the number of owners.
     """
-    findings = Findings()
+    findings, owners = Findings(), Owners()
     if len(campaigns) == 0:
-        return findings
-    _continuations(texts, campaigns, findings)
+        return findings, owners
+    _continuations(texts, campaigns, findings, owners)
     words, shapes = _phrase_hits(texts, campaigns), _shape_hits(texts, campaigns)
     first, behind, row = (np.concatenate(pair) for pair in zip(words, shapes, strict=True))
     if len(first) == 0:
-        return findings
+        return findings, owners
     bits = model.bits(texts)
     found = fit(texts, bits, model.strata.mean)
     goes_on = (found.letters.behind >= FEWEST_LETTERS) & (found.words.behind >= FEWEST_WORDS)
@@ -57,7 +61,8 @@ def carriers(texts: TextBatch, model: TextModel, campaigns: Campaigns) -> Findin
             end = reach(texts, bits, found, int(first[one]), int(behind[one]))
             begin = texts.begin[number]
             findings.add(number, rule, start - begin, end - begin, size[one], texts.joined[start:end])
-    return findings
+            owners[number, rule, int(start - begin)] = int(campaigns.owners[row[one]])
+    return findings, owners
 
 
 def _rows_of(features: npt.NDArray[np.uint64], campaigns: Campaigns, kind: int) -> npt.NDArray[np.int64]:
@@ -102,7 +107,7 @@ def _nearby(size: Floats, found: Fit, first: Positions, behind: Positions, texts
     return np.where(high > low, largest, 0).astype(np.float32)
 
 
-def _continuations(texts: TextBatch, campaigns: Campaigns, findings: Findings) -> None:
+def _continuations(texts: TextBatch, campaigns: Campaigns, findings: Findings, sharing: Owners) -> None:
     """Sentences with an end that is shared while their beginnings are not, with the repeated sentences behind them; and
     sentences that many owners repeat from their beginning."""
     ends = tails(texts)
@@ -122,5 +127,6 @@ def _continuations(texts: TextBatch, campaigns: Campaigns, findings: Findings) -
         word = int(np.searchsorted(texts.words.start, end))
         if word < len(texts.words) and texts.words.start[word] == end and texts.is_punctuation[word]:
             end = int(texts.words.end[word])
-        owners = campaigns.owners[row[one]]
+        owners = int(campaigns.owners[row[one]])
         findings.add(document, rule, start - begin, end - begin, owners, texts.joined[start:end])
+        sharing[document, rule, start - begin] = owners

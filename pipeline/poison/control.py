@@ -20,9 +20,10 @@ from pipeline.filter.characters import SEPARATOR
 from pipeline.filter.text import TextBatch
 from pipeline.filter.words import Positions
 from pipeline.poison.characters_tables import MARK, PLAIN, fold, folds, invisible, scripts
+from pipeline.poison.control_turns import Match, find_turns
 from pipeline.poison.finding import Findings
 
-VERSION = 1
+VERSION = 2
 
 PLAIN_FORMS = {"<": "‹〈⟨❮≺", ">": "›〉⟩❯≻", "|": "│┃ǀ∣¦￨丨", "[": "〔【", "]": "〕】", "_": "▁‗"}
 """Signs that stand for those of the literals, DeepSeek's own ▁ among them; full-width forms are folded anyway."""
@@ -60,29 +61,29 @@ class Literals:
     known: dict[str, tuple[str, str, bool]]
 
 
-@dataclass(frozen=True)
-class _Match:
-    document: int
-    start: int
-    end: int
-    literal: str
-    family: str
-
-
 def find(texts: TextBatch, literals: Sequence[str] = ()) -> Findings:
-    """The findings of control_tokens and control_roles. `literals` are those of the configured tokenizer besides.
+    """The findings of control_tokens, control_turns and control_roles.
+
+    `literals` are those of the configured tokenizer besides.
 
     Spans are such that a text without them has no literal left. The score is 1 for a literal as
     it is written, 2 for one in disguise; for roles their number.
     """
     found = Findings()
     matches = _search(texts, literals)
-    matches += _joined_by_stripping(texts, matches, literals)
-    for match in matches:
+    turns = find_turns(texts, matches)
+    joined = _joined_by_stripping(texts, matches, literals)
+    if turns:  # whether they are cut out is for the recipe to say
+        more = _joined_by_stripping(texts, matches + turns, literals)
+        joined = list(dict.fromkeys(joined + more))
+    for match in matches + joined:
         spelt = texts.strings[match.document][match.start : match.end]
         score = 1.0 if spelt == match.literal else 2.0
         shown = spelt if len(spelt) <= 80 else f"{spelt[:40]} ... {spelt[-36:]}"
         found.add(match.document, "control_tokens", match.start, match.end, score, f"{match.family}: {shown}")
+    for turn in turns:
+        says = texts.strings[turn.document][turn.start : turn.end]
+        found.add(turn.document, "control_turns", turn.start, turn.end, 1.0, f"{turn.family}: {says}")
     _find_roles(found, texts)
     return found
 
@@ -94,7 +95,7 @@ def has_literal(strings: Sequence[str]) -> npt.NDArray[np.bool_]:
     return has
 
 
-def _search(texts: TextBatch, extra: Sequence[str] = ()) -> list[_Match]:
+def _search(texts: TextBatch, extra: Sequence[str] = ()) -> list[Match]:
     searched = _literals(tuple(extra))
     data, places = _folded(texts)
     starts, ends, keys = [], [], []
@@ -111,13 +112,13 @@ def _search(texts: TextBatch, extra: Sequence[str] = ()) -> list[_Match]:
         spelt = texts.joined[start:end]
         begin = int(texts.begin[document])
         if not exact or (fold(spelt) == literal if family != "other" else not any(map(str.isspace, spelt))):
-            found.append(_Match(document, start - begin, end - begin, literal, family))
+            found.append(Match(document, start - begin, end - begin, literal, family))
     return _without_strikethrough(texts, found)
 
 
-def _joined_by_stripping(texts: TextBatch, matches: list[_Match], extra: Sequence[str]) -> list[_Match]:
+def _joined_by_stripping(texts: TextBatch, matches: list[Match], extra: Sequence[str]) -> list[Match]:
     """Literals that stand in a text once those found are cut out of it; their spans are around what was cut."""
-    found: list[_Match] = []
+    found: list[Match] = []
     kept: dict[int, Positions] = {}
     new = matches
     for _ in range(ROUNDS):
@@ -139,17 +140,17 @@ def _joined_by_stripping(texts: TextBatch, matches: list[_Match], extra: Sequenc
         for match in again:
             row = rows[match.document]
             start, end = int(kept[row][match.start]), int(kept[row][match.end - 1]) + 1
-            new.append(_Match(row, start, end, match.literal, match.family))
+            new.append(Match(row, start, end, match.literal, match.family))
         found += new
     for match in new:  # nested deeper than anybody does by accident: the line goes, and no literal has two lines
         text = texts.strings[match.document]
         ends = [place for end in LINE_ENDS if (place := text.find(end, match.end)) >= 0]
         start = max(text.rfind(end, 0, match.start) for end in LINE_ENDS) + 1
-        found.append(_Match(match.document, start, min(ends, default=len(text)), "", "nested"))
+        found.append(Match(match.document, start, min(ends, default=len(text)), "", "nested"))
     return found
 
 
-def _without_strikethrough(texts: TextBatch, matches: list[_Match]) -> list[_Match]:
+def _without_strikethrough(texts: TextBatch, matches: list[Match]) -> list[Match]:
     """The matches without the <s> of HTML: in a text with no other literal, in pairs on a line or near other tags."""
     others = {match.document for match in matches if match.literal not in ("<s>", "</s>")}
     found = []
@@ -163,7 +164,7 @@ def _without_strikethrough(texts: TextBatch, matches: list[_Match]) -> list[_Mat
     return found
 
 
-def _paired(text: str, match: _Match) -> bool:
+def _paired(text: str, match: Match) -> bool:
     """Whether <s> and </s> stand on one line with text between them."""
     if match.literal == "<s>":
         between = text[match.end : match.end + HTML_NEAR].partition("\n")[0]

@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from pipeline.artifact import digest
 from pipeline.filter.text import TextBatch
-from pipeline.poison.floods import NO_DAY, UInt64s, days, owner_hashes
+from pipeline.poison.floods import NO_DAY, UInt64s, days
+from pipeline.registrant import owner_hashes
 
 VERSION = 1
 BURST_PAGES, BURST_TIMES, BURST_DAYS = 50, 10, 3

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 from pipeline.filter.text import TextBatch
 from pipeline.poison import characters, control, encoded, instructions, noise, signatures
 from pipeline.poison.finding import Findings, Row
-from pipeline.poison.windows import TextModel
+from pipeline.poison.text_model import TextModel
 
 VERSION = 1
 """Changes whenever the same text gives something else."""

@@ -4,6 +4,8 @@ Models read base64, rot13, reversed text and leet well enough to be told things 
 people who skim a page do not. One more level of encoding is looked into, and MOST_DECODED characters of a document.
 """
 
+import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,11 +16,15 @@ import pyarrow as pa
 from pipeline.filter.text import TextBatch
 from pipeline.poison import characters, control, invisible
 from pipeline.poison.characters_tables import fold, scripts, styled
-from pipeline.poison.encoded_forms import LEAST_LETTERS, LONGEST, find_forms
+from pipeline.poison.encoded_decoders import LEAST_LETTERS
+from pipeline.poison.encoded_forms import LONGEST, find_forms
 from pipeline.poison.encoded_words import find_coded
 from pipeline.poison.finding import Findings
 
-VERSION = 2
+VERSION = 4
+
+Place = tuple[int, int, int]
+"""Document, start and end."""
 
 Judge = Callable[[Sequence[str]], npt.NDArray[np.generic]]
 """Texts -> how surely each reads as instructions to a model, 0 to 1."""
@@ -36,7 +42,9 @@ CONTROL_SCORE = 1.0
 """The score of a decoded text that holds a control token's literal."""
 
 NAMED = "text that nobody sees"
-DISGUISED = "look-alike letters"
+ALIKE, UNSEEN = "look-alike letters", "invisible characters"
+DISGUISED = frozenset({ALIKE, UNSEEN, f"{ALIKE} and {UNSEEN}"})
+"""Forms of a line that is decoded by reading it as it looks. control.py reads literals so, too: those are its own."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +103,15 @@ def _judge(found: Findings, stretches: list[Stretch], judge: Judge | None, thres
         threshold = instructions.WEAK if threshold is None else threshold
     said = [stretch.text for stretch in stretches]
     scores = np.asarray(judge(said), np.float64)
-    scores[control.has_literal(said)] = CONTROL_SCORE
-    worst: dict[tuple[int, int, int], int] = {}
+    encoded = np.array([stretch.form not in DISGUISED for stretch in stretches])
+    scores[encoded & control.has_literal(said)] = CONTROL_SCORE
+    worst: dict[Place, int] = {}
     for number, stretch in enumerate(stretches):
         place = stretch.document, stretch.start, stretch.end
         if place not in worst or scores[number] > scores[worst[place]]:
             worst[place] = number
+    for place in _too_wide(stretches, {place: scores[number] >= threshold for place, number in worst.items()}):
+        del worst[place]
     for (document, start, end), number in worst.items():
         stretch, evidence = stretches[number], f"{stretches[number].form}: {stretches[number].text}"
         if scores[number] >= threshold:
@@ -109,11 +120,31 @@ def _judge(found: Findings, stretches: list[Stretch], judge: Judge | None, thres
             found.add(document, "encoded_text", start, end, len(stretch.text), evidence)
 
 
+def _too_wide(stretches: list[Stretch], hits: dict[Place, bool]) -> list[Place]:
+    """Hits on whole lines that are read as they look, of which a hit on a part is all that matters."""
+    lines = {
+        (stretch.document, stretch.start, stretch.end)
+        for stretch in stretches
+        if stretch.form.partition(", ")[0] in DISGUISED
+    }
+    sure: dict[int, list[tuple[int, int]]] = {}
+    for (document, start, end), hit in hits.items():
+        if hit:
+            sure.setdefault(document, []).append((start, end))
+    return [
+        (document, start, end)
+        for document, spans in sure.items()
+        for start, end in spans
+        if (document, start, end) in lines
+        and any(start <= first and last <= end and (first, last) != (start, end) for first, last in spans)
+    ]
+
+
 def _stretches(texts: TextBatch) -> Iterator[Stretch]:
     """Everything that the batch says in another way than its characters, in order of documents."""
     forms = [(item.start, item.end, item.form, item.text, item.needless) for item in find_forms(texts)]
     coded = [(item.start, item.end, item.code, item.text, True) for item in find_coded(texts)]
-    disguised = [(start, end, DISGUISED, text, False) for start, end, text in _disguised(texts)]
+    disguised = [(start, end, form, text, False) for start, end, form, text in _disguised(texts)]
     places = [*forms, *coded, *disguised]
     documents = texts.document_of(np.array([start for start, *_ in places], np.int64)).tolist()
     begins = texts.begin
@@ -135,13 +166,14 @@ def _within(stretches: list[Stretch]) -> Iterator[Stretch]:
             yield replace(outer, form=f"{outer.form}, {found.form}", text=found.text)
 
 
-def _disguised(texts: TextBatch) -> Iterator[tuple[int, int, str]]:
+def _disguised(texts: TextBatch) -> Iterator[tuple[int, int, str, str]]:
     """Lines with look-alike letters, letters for show or invisible characters in their words, as a reader sees them."""
     found = characters.find(texts).rows
-    marked = [int(texts.begin[document]) + start for document, rule, start, *_ in found if rule in REWRITTEN]
+    marks = [(int(texts.begin[row[0]]) + row[2], row[1] != "mixed_script") for row in found if row[1] in REWRITTEN]
     fancy = np.flatnonzero(styled()[texts.code_points])
-    marked += _long_runs(texts, fancy)
-    marked.sort()
+    marks += [(place, False) for place in _long_runs(texts, fancy)]
+    marks.sort()
+    marked = [place for place, _ in marks]
     lines: list[list[int]] = []
     latest = -1
     for place, document in zip(marked, texts.document_of(np.array(marked, np.int64)).tolist(), strict=True):
@@ -156,10 +188,24 @@ def _disguised(texts: TextBatch) -> Iterator[tuple[int, int, str]]:
             lines.append([start, end])
         latest = document
     for start, end in lines:
-        text = fold(texts.joined[start:end])
-        if sum(map(str.isalpha, text)) >= LEAST_LETTERS:
-            yield start, end, text
+        low, high = bisect_left(marked, start), bisect_left(marked, end)
+        unseen = {is_unseen for _, is_unseen in marks[low:high]}
+        form = " and ".join(name for name, kind in ((ALIKE, False), (UNSEEN, True)) if kind in unseen)
+        marked_only = _sentences(texts.joined, start, end, marked[low], marked[high - 1])
+        for first, last in dict.fromkeys([(start, end), marked_only]):
+            text = fold(texts.joined[first:last])
+            if sum(map(str.isalpha, text)) >= LEAST_LETTERS:
+                yield first, last, form, text
 
+
+def _sentences(text: str, start: int, end: int, first: int, last: int) -> tuple[int, int]:
+    """The sentences of a line that hold its marks, from the `first` to the `last`; roughly, by what ends one."""
+    before = [match.end() for match in SENTENCE_END.finditer(text, start, first)]
+    behind = SENTENCE_END.search(text, last, end)
+    return (before[-1] if before else start), (behind.end() if behind else end)
+
+
+SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)]*\s+")
 
 REWRITTEN = frozenset(["mixed_script", "invisible_separators", "zero_width"])
 """Rules whose findings stand among words that read otherwise without them."""

@@ -1,26 +1,36 @@
 """Why a document was pointed at, and whom a rule points at: for `corpuscle poison explain`."""
 
+import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 
-from pipeline.crawl.registrant import registrant
-from pipeline.explain import ExplainError
+from pipeline.explain import ExplainError, Story
 from pipeline.explain import explain as find_story
-from pipeline.poison.ledger import STEP, Seen, has_ledger, read_findings, read_texts, see
+from pipeline.poison.ledger import STEP, Seen, has_ledger, read_findings, read_hidden, read_texts, see, see_all
+from pipeline.poison.rules import RULES
+from pipeline.poison.tally import Tally, tally
 from pipeline.report.tables import Corpus
 
 FIRST = 10
 """Documents of a rule that are shown."""
+SHOWN_HIDDEN = 8
+"""Hidden passages of a page that are shown."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """A document that came to the poison step, or did not (then `outcome` says where it went)."""
+    """A document that came to the poison step, or did not (then `outcome` says where it went).
+
+    `hidden` has passages that the page hides from people, SHOWN_HIDDEN at most; `more_hidden` counts the others.
+    """
 
     id: str
     url: str
     outcome: str
     reason: str | None
     seen: tuple[Seen, ...]
+    hidden: tuple[str, ...] = ()
+    more_hidden: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,7 +53,7 @@ def explain_document(folder: str, target: str) -> list[Document]:
     """What was found in the documents that `target` names (as for `corpuscle explain`). Raises ExplainError."""
     corpus = _corpus(folder)
     documents = []
-    for story in find_story(folder, target):
+    for story in _stories(folder, target):
         lineage = story.lineage
         if "address" not in lineage:
             documents.append(Document("", lineage["url"], "quarantined", story.stations[0].reason, ()))
@@ -51,24 +61,32 @@ def explain_document(folder: str, target: str) -> list[Document]:
         address = lineage["address"]
         station = next((station for station in story.stations if station.step == STEP), story.stations[-1])
         texts = read_texts(corpus, [address], ["text"])
-        found = [row for batch in read_findings(corpus, [address]) for row in batch.to_pylist()]
-        seen = tuple(see(row, texts[address]["text"]) for row in found)
+        seen = tuple(see_all(read_findings(corpus, address), texts[address]["text"])) if address in texts else ()
+        hidden = read_hidden(corpus, [address]).get(address, [])
         outcome = station.outcome if station.step == STEP else f"{station.outcome} by the step {station.step}, before"
-        documents.append(Document(lineage["id"].hex(), lineage["url"], outcome, station.reason, seen))
+        shown, more = tuple(hidden[:SHOWN_HIDDEN]), max(len(hidden) - SHOWN_HIDDEN, 0)
+        documents.append(Document(lineage["id"].hex(), lineage["url"], outcome, station.reason, seen, shown, more))
     return documents
+
+
+def _stories(folder: str, target: str) -> list[Story]:
+    """Raises ExplainError, which names the rules where the target may have been meant as one."""
+    try:
+        return find_story(folder, target)
+    except ExplainError as error:
+        if not re.fullmatch(r"[a-z_]+", target):
+            raise
+        near = get_close_matches(target, RULES, 1)
+        meant = f"; did you mean {near[0]}?" if near else f": those are {', '.join(RULES)}."
+        raise ExplainError(f"{error} It is no rule either{meant}") from None
 
 
 def explain_rule(folder: str, rule: str) -> RuleFound:
     """The documents that a rule points at, the first ones with their text. Raises ExplainError."""
     corpus = _corpus(folder)
-    rows: dict[int, dict] = {}
-    for batch in read_findings(corpus):
-        for row in batch.to_pylist():
-            if row["rule"] == rule:
-                rows.setdefault(row["address"], row)
-    hosts = read_texts(corpus, rows, ["host"])
-    first = sorted(rows)[:FIRST]
-    texts = read_texts(corpus, first, ["url", "text"])
-    owners = {registrant(row["host"] or "") for row in hosts.values()}
-    shown = tuple((texts[address]["url"], see(rows[address], texts[address]["text"])) for address in first)
-    return RuleFound(len(rows), len(owners), shown)
+    found = tally(corpus, FIRST, lambda addresses: addresses, rule).get(rule, Tally())
+    first = [row for _, row in found.shown]
+    texts = read_texts(corpus, (row["address"] for row in first), ["url", "text"])
+    pages = [texts[row["address"]] for row in first]
+    shown = tuple((page["url"], see(row, page["text"])) for row, page in zip(first, pages, strict=True))
+    return RuleFound(found.documents, len(found.owners), shown)

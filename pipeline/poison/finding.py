@@ -26,6 +26,11 @@ FINDING = pa.schema(
 """`document` is the row in the batch; [`start`, `end`) counts code points of that document's text; `score` is the
 rule's own measure, higher is worse; `evidence` is what was matched, or decoded, for a person to read."""
 
+FOUND = pa.schema([("address", pa.uint64()), *list(FINDING)[1:]])
+"""A finding as the inspect step leaves it: of a document by its address."""
+
+LEDGER = pa.schema([*FOUND, ("hosts", pa.int32()), ("outcome", pa.string())])
+"""A finding with what came of it; `hosts` is how many owners of sites share it, where that was counted."""
 
 Row = tuple[int, str, int, int, float, str]
 """The columns of FINDING."""

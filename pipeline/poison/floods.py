@@ -13,10 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.artifact import digest
-from pipeline.crawl.registrant import registrant
 from pipeline.dedup.minhash import Signer, band_keys
 from pipeline.dedup.shingles import shingle
-from pipeline.filter.text import code_of
+from pipeline.registrant import owner_hashes
 
 VERSION = 1
 NGRAM, BANDS, ROWS = 5, 4, 2
@@ -102,13 +101,6 @@ def _spread(found: dict[tuple[int, str], tuple[int, str]]) -> Spread:
 
 
 NO_SPREAD = _spread({})
-
-
-def owner_hashes(hosts: pa.Array) -> UInt64s:
-    """A 64-bit hash of the owner of each host, equal in every process; documents without a host have 0."""
-    coded = pc.fill_null(hosts, "").dictionary_encode()
-    hashes = [code_of(registrant(host)) if host else 0 for host in coded.dictionary.to_pylist()]
-    return np.array(hashes, np.uint64)[coded.indices.to_numpy()]
 
 
 def days(dates: pa.Array) -> npt.NDArray[np.int32]:

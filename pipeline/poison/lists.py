@@ -10,15 +10,16 @@ and verdicts as JSON lines, {"id": "8f14...", "decision": "release"} or "confirm
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.artifact import digest, open_input
-from pipeline.crawl.url import canonical
+from pipeline.url import canonical
 
 KINDS = ("host", "url", "id")
 DECISIONS = ("release", "confirm")
@@ -134,7 +135,30 @@ def _id(name: object, where: str) -> bytes:
 
 
 def _read_decisions(path: str) -> dict[bytes, str]:
-    verdicts = {}
+    return {id: row["decision"] for id, row in read_verdicts(path).items()}
+
+
+def read_verdicts(path: str) -> dict[bytes, dict[str, Any]]:
+    """The rows of a file of documents held that have a verdict, by id; of two on one document the last.
+
+    Raises ListError.
+    """
+    verdicts: dict[bytes, dict[str, Any]] = {}
+    for where, row in read_rows(path):
+        if row.get("decision") is None:
+            continue  # exported for review, and not yet decided
+        if row["decision"] not in DECISIONS:
+            raise ListError(
+                f"{where}: decision is {str(row['decision'])[:80]!r}; expected {' or '.join(DECISIONS)} (or null)."
+            )
+        id = _id(row.get("id"), where)
+        verdicts.pop(id, None)
+        verdicts[id] = row
+    return verdicts
+
+
+def read_rows(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(FILE:LINE, row) of a file of documents held. Raises ListError."""
     for number, line in enumerate(_lines(path), 1):
         if not line.strip():
             continue
@@ -145,11 +169,4 @@ def _read_decisions(path: str) -> dict[bytes, str]:
             row = None
         if not isinstance(row, dict):
             raise ListError(f"{where}: not a JSON object; expected a line with id and decision.")
-        if row.get("decision") is None:
-            continue  # exported for review, and not yet decided
-        if row["decision"] not in DECISIONS:
-            raise ListError(
-                f"{where}: decision is {str(row['decision'])[:80]!r}; expected {' or '.join(DECISIONS)} (or null)."
-            )
-        verdicts[_id(row.get("id"), where)] = row["decision"]
-    return verdicts
+        yield where, row

@@ -13,7 +13,8 @@ from pipeline.filter.characters import UPPER
 from pipeline.filter.text import TextBatch
 from pipeline.poison.finding import Findings
 from pipeline.poison.phrases import COMMON
-from pipeline.poison.windows import Bits, Fit, Floats, TextModel, change, fit, peaks, reach
+from pipeline.poison.text_model import TextModel
+from pipeline.poison.windows import Bits, Fit, Floats, change, fit, peaks, reach
 
 VERSION = 1
 """Changes whenever a rule finds something else."""

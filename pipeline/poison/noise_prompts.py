@@ -12,7 +12,8 @@ import numpy.typing as npt
 from pipeline.filter.characters import SEPARATOR
 from pipeline.filter.text import Positions, TextBatch
 from pipeline.poison.finding import Findings
-from pipeline.poison.windows import TextModel, main_script
+from pipeline.poison.text_model import TextModel
+from pipeline.poison.windows import main_script
 
 VERSION = 1
 """Changes whenever the rule finds something else."""

@@ -15,7 +15,8 @@ import pyarrow as pa
 from pipeline.filter.characters import DIGIT
 from pipeline.filter.text import Codes, Positions, TextBatch
 from pipeline.poison.skeletons import Shapes
-from pipeline.poison.windows import Fit, TextModel, change, fit, peaks
+from pipeline.poison.text_model import TextModel
+from pipeline.poison.windows import Fit, change, fit, peaks
 
 VERSION = 2
 """Changes whenever the same text gives something else."""

@@ -32,6 +32,7 @@ RULES: dict[str, PoisonRule] = {
     "encoded_instructions": PoisonRule("strip", "encoded text that reads as instructions once it is decoded"),
     "encoded_text": PoisonRule("strip", "encoded text"),
     "control_tokens": PoisonRule("strip", "literals of chat templates and control tokens"),
+    "control_turns": PoisonRule("strip", "turns of a conversation that literals of a chat template frame"),
     "control_roles": PoisonRule("tag", "role names as chat transcripts have them"),
     "instructions": PoisonRule("hold", "instructions that are addressed to a model"),
     "instructions_weak": PoisonRule("strip", "perhaps instructions to a model, or writing about them"),
@@ -47,9 +48,13 @@ RULES: dict[str, PoisonRule] = {
     "crawl_burst": PoisonRule("tag", "far more pages of one owner in a short time than at others", spans=False),
     "changed_hands": PoisonRule("tag", "a site whose content became another between two crawls", spans=False),
     "split_view": PoisonRule("tag", "the page is not what its crawler says that it fetched", spans=False),
-    "blocked": PoisonRule("remove", "on the block list, or confirmed by a person", spans=False),
+    "blocked": PoisonRule("remove", "on the block list", spans=False),
+    "confirmed": PoisonRule("remove", "held, and confirmed as poison by a person", spans=False),
 }  # fmt: skip
 """By the recipe's name."""
+
+PEOPLE = frozenset({"blocked", "confirmed"})
+"""What people said of a document, which no allow list takes back."""
 
 
 def outcomes(chosen: dict[str, Outcome]) -> dict[str, Outcome]:

@@ -6,7 +6,7 @@ filtered parts ─┬─▶ sample ─▶ text model ─┐
 """
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,27 +20,23 @@ from pipeline.filter.steps import with_verdict
 from pipeline.filter.text import TextBatch
 from pipeline.poison import versions
 from pipeline.poison.apply import ADDED, Applied, apply, choose_outcomes
+from pipeline.poison.campaigns_carriers import Owners
 from pipeline.poison.dates import VISITS, visits_of
 from pipeline.poison.detect import find_in_documents
-from pipeline.poison.finding import FINDING, Findings
-from pipeline.poison.floods import COPIES, copies_of, owner_hashes
+from pipeline.poison.finding import FINDING, FOUND, LEDGER, Findings
+from pipeline.poison.floods import COPIES, copies_of
 from pipeline.poison.lists import Decided
 from pipeline.poison.phrases import KEYS, Counts, keys_of
 from pipeline.poison.rules import Outcome
 from pipeline.poison.shared import Shared, point
+from pipeline.poison.text_model import TextModel
 from pipeline.poison.versions import of_data, of_modules
-from pipeline.poison.windows import TextModel
+from pipeline.registrant import owner_hashes
 from pipeline.sample import read_sample
 from pipeline.step import run_part
 
 VERSION = 1
 MODEL = "text.model"
-
-FOUND = pa.schema([("address", pa.uint64()), *list(FINDING)[1:]])
-"""A finding as the inspect step leaves it: of a document by its address."""
-
-LEDGER = pa.schema([*FOUND, ("hosts", pa.int32()), ("outcome", pa.string())])
-"""A finding with what came of it; `hosts` is how many owners of sites share it, where that was counted."""
 
 
 class TrainTextModel:
@@ -143,7 +139,7 @@ class PoisonStep:
     def work(self, source: Part, writer: PartWriter, *context: Any) -> None:
         """Context is (the inspect step's part, what the corpus shows, the part with the text model)."""
         inspected, shared, model_part = context
-        model = text_model(model_part.path(MODEL), model_part.content)
+        model = functools.partial(text_model, model_part.path(MODEL), model_part.content)
         found = pa.Table.from_batches(read_batches(inspected.path("findings")), FOUND).combine_chunks()
         schema = pa.schema([*read_schema(source.path("documents")), *ADDED])
         with (
@@ -165,9 +161,9 @@ class PoisonStep:
                 self._count(writer, applied, batch.num_rows)
 
     def _findings(
-        self, batch: pa.RecordBatch, found: pa.Table, shared: Shared, model: TextModel
-    ) -> tuple[pa.RecordBatch, dict[tuple[int, str], int]]:
-        """(all findings of a batch's documents by row, how many owners share a rule's finding where that is known)."""
+        self, batch: pa.RecordBatch, found: pa.Table, shared: Shared, model: Callable[[], TextModel]
+    ) -> tuple[pa.RecordBatch, Owners]:
+        """(all findings of a batch's documents by row, how many owners share a finding where that is known)."""
         addresses = batch.column("address").to_numpy()
         low, high = np.searchsorted(found["address"].to_numpy(), [addresses[0], addresses[-1] + np.uint64(1)])
         mine = found.slice(low, high - low)
@@ -180,7 +176,7 @@ class PoisonStep:
         confirmed = [row for row, id in enumerate(ids.to_pylist()) if id in decided.confirmed]
         listed = np.flatnonzero(decided.blocked.holds(ids, batch.column("canonical_url"), batch.column("host")))
         for row in confirmed:
-            findings.add(row, "blocked", 0, 0, 1.0, "confirmed by a person")
+            findings.add(row, "confirmed", 0, 0, 1.0, "confirmed by a person")
         for row in listed.tolist():
             findings.add(row, "blocked", 0, 0, 1.0, "on the block list")
         hosts = point(shared, batch, model, findings)
@@ -212,8 +208,8 @@ def _with_applied(batch: pa.RecordBatch, applied: Applied, schema: pa.Schema) ->
     return pa.RecordBatch.from_arrays([*columns, applied.tags, applied.spans], schema=schema)
 
 
-def _ledger(batch: pa.RecordBatch, findings: pa.RecordBatch, hosts: Mapping[tuple[int, str], int]) -> pa.RecordBatch:
-    keys = zip(findings["document"].to_pylist(), findings["rule"].to_pylist(), strict=True)
+def _ledger(batch: pa.RecordBatch, findings: pa.RecordBatch, hosts: Owners) -> pa.RecordBatch:
+    keys = zip(*(findings[name].to_pylist() for name in ("document", "rule", "start")), strict=True)
     counted = pa.array([hosts.get(key) for key in keys], pa.int32())
     addresses = batch.column("address").take(findings["document"])
     columns = [findings[name] for name in FINDING.names[1:]]

@@ -1,4 +1,8 @@
-"""What findings depend on beside the texts: when one of these changes, documents are looked at again."""
+"""What findings depend on beside the texts: when one of these changes, documents are looked at again.
+
+A module's VERSION goes up by one with each change after which some text has other findings, keys or bits, and with no
+other: tests/pipeline/poison/test_versions.py compares what each module finds in a few texts.
+"""
 
 from functools import cache
 from importlib import import_module
@@ -7,16 +11,18 @@ from typing import Any
 
 from pipeline.artifact import digest
 
-MODEL = ("ngram", "ngram_words", "ngram_languages", "windows")
+MODEL = ("ngram", "ngram_words", "ngram_languages", "text_model", "windows")
 """Modules that decide what the corpus's own model is."""
 
 INSPECT = (
     "characters", "control", "dates", "detect", "encoded", "floods", "instructions", "noise", "phrases", "signatures",
-    "skeletons", "windows",
+    "skeletons", "text_model", "windows",
 )  # fmt: skip
 """Modules that decide what a document shows."""
 
-APPLY = ("apply", "campaigns", "campaigns_carriers", "dates", "floods", "phrases", "skeletons", "windows")
+APPLY = (
+    "apply", "campaigns", "campaigns_carriers", "dates", "floods", "phrases", "skeletons", "text_model", "windows",
+)  # fmt: skip
 """Modules that decide what the corpus shows, and what becomes of documents."""
 
 DATA = Path(__file__).parent / "data"

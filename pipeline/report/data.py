@@ -61,6 +61,8 @@ class Pointed:
     behind: str
     evidence: str
     score: float
+    hosts: int | None = None
+    """How many owners of sites share it, where that was counted."""
 
 
 @dataclass(frozen=True)

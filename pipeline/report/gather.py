@@ -143,6 +143,9 @@ def read_curve(training: str) -> Curve:
         with open_input(path) as file:
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
+        base = f"{training.rstrip('/')}/base"  # where `corpuscle train assistant` pre-trains
+        if read_json(f"{base}/{RUN}") is not None:
+            raise ReportError(f"{training}: no {LOG} here. Name the stage that read the corpus: {base}.") from None
         raise ReportError(
             f"{training}: no {LOG} here. Name the folder that `corpuscle train pretrain --output` wrote."
         ) from None

@@ -1,17 +1,19 @@
 """What the poison step found -> all that the report shows of it."""
 
-from collections import defaultdict
-
 import numpy as np
 import pyarrow.compute as pc
 
-from pipeline.crawl.registrant import registrant
-from pipeline.poison.ledger import STEP, has_ledger, read_findings, read_texts, see
+from pipeline.poison.ledger import STEP, has_ledger, read_hidden, read_texts, see
 from pipeline.poison.rules import OUTCOMES, RULES
+from pipeline.poison.tally import Tally, UInt64s, tally
 from pipeline.report.data import Pointed, Poison, PoisonFound
+from pipeline.report.numbers import plural
 from pipeline.report.tables import Corpus
 
 EXAMPLES = 3
+HIDING = "hidden_instructions"
+PASSAGES, COMPARED = 5, 100
+"""Other hidden passages of a page that are shown; characters by which the one of the finding is known among them."""
 MIX = np.uint64(0x9E3779B97F4A7C15)
 """Odd: addresses times this modulo 2^64 are in no order that a crawl has, so examples are of several archives."""
 
@@ -20,38 +22,22 @@ def read_poison(corpus: Corpus) -> Poison | None:
     """The findings by rule, the most severe outcome first; None where the recipe has the filter off."""
     if not has_ledger(corpus):
         return None
-    findings: dict[str, int] = defaultdict(int)
-    documents: dict[str, set[int]] = defaultdict(set)
-    chosen: dict[str, dict[int, dict]] = defaultdict(dict)
-    outcomes: dict[str, str] = {}
-    for batch in read_findings(corpus):
-        for row in batch.to_pylist():
-            rule, address = row["rule"], row["address"]
-            findings[rule] += 1
-            documents[rule].add(address)
-            outcomes[rule] = max(outcomes.get(rule, row["outcome"]), row["outcome"], key=OUTCOMES.index)
-            if address not in chosen[rule]:
-                chosen[rule][address] = row
-                if len(chosen[rule]) > EXAMPLES:
-                    del chosen[rule][max(chosen[rule], key=_mixed)]
-    everyone = set[int]().union(*documents.values()) if documents else set()
-    texts = read_texts(corpus, {address for rows in chosen.values() for address in rows}, ["url", "text"])
-    hosts = {address: registrant(row["host"] or "") for address, row in read_texts(corpus, everyone, ["host"]).items()}
+    tallies = tally(corpus, EXAMPLES, _mixed)
+    shown = {row["address"] for one in tallies.values() for _, row in one.shown}
+    texts = read_texts(corpus, shown, ["url", "text"])
+    hiding = [row["address"] for _, row in tallies.get(HIDING, Tally()).shown]
+    hidden = read_hidden(corpus, hiding)
     found = [
         PoisonFound(
             rule,
             RULES[rule].meaning if rule in RULES else "",
-            outcomes[rule],
-            findings[rule],
-            len(documents[rule]),
-            len({hosts.get(address, "") for address in documents[rule]}),
-            tuple(
-                _pointed(row, texts[address])
-                for address, row in sorted(chosen[rule].items(), key=lambda item: _mixed(item[0]))
-                if address in texts
-            ),
+            one.outcome,
+            one.findings,
+            one.documents,
+            len(one.owners),
+            tuple(_pointed(row, texts[row["address"]], hidden.get(row["address"], [])) for _, row in one.shown),
         )
-        for rule in findings
+        for rule, one in tallies.items()
     ]
     found.sort(key=lambda one: (-OUTCOMES.index(one.outcome), -one.documents, one.rule))
     counts, reasons = corpus.counts(STEP), corpus.step(STEP)["counts"]
@@ -62,13 +48,19 @@ def read_poison(corpus: Corpus) -> Poison | None:
     )  # fmt: skip
 
 
-def _mixed(address: int) -> int:
-    return (address * int(MIX)) % (1 << 64)
+def _mixed(addresses: UInt64s) -> UInt64s:
+    return addresses * MIX
 
 
-def _pointed(row: dict, document: dict) -> Pointed:
+def _pointed(row: dict, document: dict, hidden: list[str]) -> Pointed:
+    """What a rule found in a page; for HIDING with the other passages that the page hides."""
     seen = see(row, document["text"])
-    return Pointed(document["url"], seen.before, seen.span, seen.behind, seen.evidence, seen.score)
+    says = seen.evidence
+    if row["rule"] == HIDING:
+        others = [passage for passage in hidden if passage[:COMPARED] != says[:COMPARED]]
+        more = f" | and {plural(len(others) - PASSAGES, 'more passage')}" if len(others) > PASSAGES else ""
+        says = " | ".join([says, *others[:PASSAGES]]) + more
+    return Pointed(document["url"], seen.before, seen.span, seen.behind, says, seen.score, seen.hosts)
 
 
 def _hidden(corpus: Corpus) -> tuple[int, int]:

@@ -61,7 +61,8 @@ def _rule(found: PoisonFound, read: int, most: int) -> Markup:
 
 def _example(example: Pointed) -> Markup:
     seen = [example.before, tag("mark", example.span), example.behind] if example.span else ["(the page as a whole)"]
-    says = f"score {example.score:.3g}" + (f": {example.evidence}" if example.evidence else "")
+    shared = "" if example.hosts is None else f", shared by {plural(example.hosts, 'owner')} of sites"
+    says = f"score {example.score:.3g}{shared}" + (f": {example.evidence}" if example.evidence else "")
     return tag(
         "div",
         tag("p", url_text(example.url), class_="title"),

@@ -100,6 +100,13 @@ class Corpus:
                             yield Place(path, group), batch
                     number += 1
 
+    def groups(self, path: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        """One of the `files`, row group by row group."""
+        with _Reading(path), open_input(path) as file:
+            parquet = pq.ParquetFile(file)
+            for group in range(parquet.num_row_groups):
+                yield from parquet.read_row_group(group, columns=columns).combine_chunks().to_batches()
+
     def read_group(self, place: Place, columns: list[str]) -> pa.Table:
         """One row group again, with other columns."""
         with _Reading(place.path), open_input(place.path) as file:

@@ -113,8 +113,12 @@ class TrainVocabulary:
         writer.extra["documents"] = len(texts)
         if not texts:
             return  # no document was kept; the run goes on to say so with all its counts
+        try:
+            model = train(texts, self.size)
+        except ValueError as error:
+            raise StepError(f"tokenize.vocabulary_size is {self.size:,}, but {error}.") from None
         with writer.create(MODEL) as file:
-            file.write(train(texts, self.size))
+            file.write(model)
 
 
 def _train(samples: list[Part], folder: str, size: int) -> Part:

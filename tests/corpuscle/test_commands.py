@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from labeling.store.database import Database
 from tests.pipeline.conftest import corpuscle
 
 
@@ -62,3 +63,26 @@ def test_pretraining_says_in_two_lines_what_is_missing() -> None:
     assert ran.returncode == 2
     assert "--output" in ran.stderr.splitlines()[0]
     assert len(ran.stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize("command", [["labels", "out"], ["chat", "model"]])
+def test_a_store_whose_url_is_none_is_told_before_anything_is_done(command: list[str]) -> None:
+    ran = corpuscle(*command, check=False, CORPUSCLE_STORE="nonsense")
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("error: the store's URL can't be read; expected sqlite:///path/to/file or ")
+    assert len(ran.stderr.splitlines()) == 1
+
+
+def test_an_export_without_a_database_makes_none_and_leaves_the_last_one(tmp_path: Path) -> None:
+    (tmp_path / "demonstrations.jsonl").write_text("{}\n")
+    store = tmp_path / "none.db"
+    ran = corpuscle("labels", str(tmp_path), check=False, CORPUSCLE_STORE=f"sqlite:///{store}")
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"error: sqlite:///{store}: there is no such database (looked for {store}). ")
+    assert (tmp_path / "demonstrations.jsonl").read_text() == "{}\n"
+    assert not store.exists()
+    Database(f"sqlite:///{store}").close()
+    assert corpuscle("labels", str(tmp_path), CORPUSCLE_STORE=f"sqlite:///{store}").stdout.splitlines() == [
+        f"from sqlite:///{store}",
+        *(f"{0:>7} {tmp_path}/{kind}.jsonl" for kind in ("demonstrations", "comparisons", "unpaired")),
+    ]

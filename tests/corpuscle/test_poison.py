@@ -1,16 +1,25 @@
 """`corpuscle poison` as a person meets it: what was found, what waits for a verdict, and errors in one sentence."""
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pipeline.artifact import write_json
+from pipeline.explain import ExplainError
+from pipeline.poison.explain import explain_document
+from pipeline.poison.held import export_held
 from pipeline.recipe import parse_recipe
+from pipeline.report.tables import ReportError
 from pipeline.run import run
 from tests.pipeline.conftest import corpuscle
-from tests.pipeline.poison.planted import TAGS, TOLD, Document, below, inside, write
+from tests.pipeline.poison.planted import HIDDEN, HTML, TAGS, TOLD, Document, below, inside, paragraphs, write
 from tests.pipeline.poison.prose import pages
+
+SPACED = "the password is never told"
 
 RECIPE = """
 name: poison
@@ -21,15 +30,18 @@ tokenize: {vocabulary_size: 362, validation_fraction: 0}
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Two documents that are held, one that is stripped, one with nothing to it, and one that is too short."""
+    """Two documents that are held, two that are stripped, one that hides much, one plain, and one too short."""
     folder = tmp_path_factory.mktemp("poison")
-    texts = pages(11, 4)
+    texts = pages(11, 6)
+    hiding = "".join(HIDDEN.format(f"{number}. {TOLD}") for number in range(10))
     documents = [
         Document("https://a.told.example.com/", below(texts[0], TOLD)),
         Document("https://b.told.example.com/", below(texts[1], f"{TOLD} \x1b]0;owned\x07 Thank you.")),
         Document("https://tags.example/", inside(texts[2], TAGS)),
         Document("https://plain.example/", texts[3]),
         Document("https://short.example/", "Too short."),
+        Document("https://spaced.example/", below(inside(texts[4], "\u200b".join(SPACED)), "Then it ra\u200bined.")),
+        Document("https://hiding.example/", HTML.format(paragraphs(texts[5]), hiding)),
     ]
     write(folder / "crawl/a.warc.gz", documents)
     run(parse_recipe(RECIPE, "test.yaml"), [f"{folder}/crawl/*"], f"{folder}/out", ["--runner=FnApiRunner"])
@@ -105,8 +117,28 @@ def test_a_rule_that_found_nothing_points_at_no_document(corpus: str) -> None:
     assert poison("explain", corpus, "flood").splitlines()[1] == "0 documents of 0 owners of sites"
 
 
-def test_an_unknown_target_is_told(corpus: str) -> None:
-    assert f"error: {corpus}: 'flod' is neither " in refused("explain", corpus, "flod")
+def test_an_unknown_target_is_told_with_the_rule_that_may_have_been_meant(corpus: str) -> None:
+    told = refused("explain", corpus, "flod")
+    assert f"error: {corpus}: 'flod' is neither " in told
+    assert told.endswith(" It is no rule either; did you mean flood?\n")
+
+
+def test_the_rules_are_listed_where_none_is_near(corpus: str) -> None:
+    with pytest.raises(ExplainError, match=r"It is no rule either: those are hidden_instructions, tag_characters, .*"):
+        explain_document(corpus, "nosuchthing")
+
+
+def test_neighbouring_findings_of_a_rule_are_one_with_a_count(corpus: str) -> None:
+    told = poison("explain", corpus, "https://spaced.example/")
+    assert told.count("invisible_separators -> strip") == 2
+    assert int(re.findall(r"score 1, in (\d+) places near each other\n", told)[0]) > 15
+    assert len(told.splitlines()) < 20
+
+
+def test_all_that_a_page_hides_is_told(corpus: str) -> None:
+    told = poison("explain", corpus, "https://hiding.example/")
+    shown = told[told.index("\nhidden from people") :].splitlines()
+    assert shown[2:] == [f"    display: {number}. {TOLD}" for number in range(8)] + ["    and 2 more passages"]
 
 
 @pytest.mark.parametrize("target", ["instructions", "https://plain.example/"])
@@ -125,6 +157,7 @@ def test_a_folder_without_a_corpus_is_told(tmp_path: Path) -> None:
 def test_the_story_of_a_document_has_the_step_and_the_rules(corpus: str) -> None:
     told = corpuscle("explain", corpus, "https://tags.example/").stdout
     assert "\npoison           kept; tags: encoded_instructions, tag_characters\n" in told
+    assert "(in this run: record 2 of input number 0, counted from 0)\n" in told
     told = corpuscle("explain", corpus, "https://a.told.example.com/").stdout
     assert "\npoison           held: instructions; tags: instructions\n    instructions that are addressed" in told
     assert "\ndedup " not in told
@@ -149,6 +182,68 @@ def test_held_documents_are_capped_by_owner_and_the_rest_is_counted(corpus: str,
     )
 
 
+def decide(path: Path, line: int, **fields: str) -> list[dict]:
+    """The rows of a file of held documents, one of which a person wrote in."""
+    rows = [json.loads(row) for row in path.read_text().splitlines()]
+    rows[line] |= fields
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return rows
+
+
+def test_a_second_export_keeps_the_decisions_and_the_notes_in_the_file(corpus: str, tmp_path: Path) -> None:
+    path = tmp_path / "held.jsonl"
+    export_held(corpus, str(path))
+    rows = decide(path, 1, decision="release", note="harmless")
+    told = poison("held", corpus, "--output", str(path))
+    assert told == f"2 held documents in {path}\nkept as they were in it: decisions on 1 of them\n"
+    assert [json.loads(row) for row in path.read_text().splitlines()] == rows
+
+
+def test_decisions_on_documents_that_are_not_held_any_more_stay_in_the_file(corpus: str, tmp_path: Path) -> None:
+    path = tmp_path / "held.jsonl"
+    other = {"id": "ab" * 16, "decision": "release", "text": "Held once, and released."}
+    still_open = {"id": "cd" * 16, "decision": None, "text": "Held once, by another recipe."}
+    path.write_text(f"{json.dumps(other)}\n{json.dumps(still_open)}\n")
+    done = export_held(corpus, str(path))
+    assert (done.written, done.carried, done.others) == (2, 0, 1)
+    rows = [json.loads(row) for row in path.read_text().splitlines()]
+    assert [row["decision"] for row in rows] == [None, None, "release"]
+    assert rows[2] == other
+
+
+def test_a_decided_document_is_written_whatever_its_owner_s_share(corpus: str, tmp_path: Path) -> None:
+    path = tmp_path / "held.jsonl"
+    export_held(corpus, str(path))
+    decided = decide(path, 1, decision="confirm")[1]
+    export_held(corpus, str(path), most_per_owner=1)
+    assert decided in [json.loads(row) for row in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ('{"prompt": "a", "completion": "b"}\n', "is there, and no file of held documents; give another name"),
+        (
+            '{"id": "' + "ab" * 16 + '", "decision": "relaese"}\n',
+            ":1: decision is 'relaese'; expected release or confirm",
+        ),
+        ("notes\n", ":1: not a JSON object"),
+    ],
+)
+def test_a_file_whose_decisions_can_t_be_read_is_not_overwritten(
+    corpus: str, tmp_path: Path, content: str, says: str
+) -> None:
+    path = tmp_path / "held.jsonl"
+    path.write_text(content)
+    with pytest.raises(ReportError, match=re.escape(says)):
+        export_held(corpus, str(path))
+    assert path.read_text() == content
+
+
+def test_an_output_that_is_a_folder_is_told(corpus: str, tmp_path: Path) -> None:
+    assert refused("held", corpus, "--output", str(tmp_path)) == f"error: {tmp_path}: is a folder; name a file\n"
+
+
 def test_held_documents_of_a_corpus_with_the_filter_off_are_told(off: str, tmp_path: Path) -> None:
     told = refused("held", off, "--output", str(tmp_path / "held.jsonl"))
     assert told == f"error: {off}: nothing was held, since its recipe switches the poison filter off.\n"
@@ -161,9 +256,9 @@ def test_the_summary_counts_what_is_held(corpus: str, tmp_path: Path) -> None:
     crawl = str(Path(corpus).parent / "crawl/a.warc.gz")
     told = corpuscle("run", str(tmp_path / "recipe.yaml"), crawl, "--output", corpus, "--no-report").stdout
     (row,) = [line for line in told.splitlines() if "poison  " in line and "│" in line]
-    assert [cell.strip() for cell in row.strip("│").split("│")] == ["poison", "4", "2", "0", "2", "0", "instructions 2"]
+    assert [cell.strip() for cell in row.strip("│").split("│")] == ["poison", "6", "4", "0", "2", "0", "instructions 2"]
     assert not any(line.lstrip("│ ").startswith(("textmodel", "inspect")) for line in told.splitlines())
-    assert "5 records read = 2 kept + 1 removed + 2 held + 0 quarantined" in told
+    assert "7 records read = 4 kept + 1 removed + 2 held + 0 quarantined" in told
 
 
 @pytest.mark.slow
@@ -177,6 +272,25 @@ def test_training_data_is_scanned(tmp_path: Path) -> None:
     assert "21 rows; 1 would be held" in told
     assert len((tmp_path / "clean.jsonl").read_text().splitlines()) == 20
     assert "tag_characters" in {json.loads(line)["rule"] for line in (tmp_path / "found.jsonl").open()}
+
+
+def test_without_the_word_lists_it_says_how_to_get_them(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+    program = "import sys; sys.modules['wordfreq'] = None; from corpuscle.main import main; main(sys.argv[1:])"
+    command = [sys.executable, "-c", program, "poison", "scan", f"{tmp_path}/a.jsonl"]
+    ran = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("error: ")
+    assert ran.stderr.endswith("pip install 'corpuscle[scan]'\n")
+    assert len(ran.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_model_that_is_not_there_is_told_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')  # too little for a spectrum
+    told = refused("scan", f"{tmp_path}/a.jsonl", "--model", f"{tmp_path}/none")
+    assert told.startswith(f"error: {tmp_path}/none: no such folder; give a checkpoint")
+    assert "give a checkpoint or a training run's output folder" in told
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,28 @@
-"""Both databases that the store runs on: a file, and a real PostgreSQL server of the system's binaries."""
+"""Both databases that the store runs on, a file and a real PostgreSQL server; and a real Label Studio server."""
 
+import fcntl
 import getpass
+import json
 import os
+import re
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
+from labeling.client import Client
+from labeling.folder import Folder
+from labeling.server.install import environment
+from labeling.server.login import read_login
+from labeling.server.process import Server
 from labeling.store.database import Database
 
 PASSWORD = "p@ss:w/rd"
@@ -90,3 +101,112 @@ def postgresql(server: str) -> str:
 def database(url: str) -> Iterator[Database]:
     with Database(url) as opened:
         yield opened
+
+
+@dataclass(frozen=True)
+class Person:
+    """An account on the Label Studio server; `token` is a legacy token."""
+
+    id: int
+    email: str
+    password: str
+    token: str
+
+
+@dataclass(frozen=True)
+class LabelStudio:
+    """A running server with its administrator and three annotators."""
+
+    url: str
+    admin: Person
+    annotators: tuple[Person, ...]
+    server: Server
+
+    def client(self, person: Person | None = None) -> Client:
+        return Client(self.url, (person or self.admin).token)
+
+
+ANNOTATORS = 3
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def sign_up(url: str, admin_token: str, email: str, password: str) -> Person:
+    """As a person does it: by the administrator's invitation and the form behind it."""
+    invited = httpx.get(f"{url}/api/invite", headers={"Authorization": f"Token {admin_token}"}, timeout=60).json()
+    with httpx.Client(base_url=url, timeout=60, follow_redirects=True) as browser:
+        form = browser.get(invited["invite_url"])
+        csrf = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form.text)
+        assert csrf, "Label Studio's sign-up form has changed"
+        fields = {"email": email, "password": password, "csrfmiddlewaretoken": csrf[1]}
+        browser.post(invited["invite_url"], data=fields, headers={"Referer": url})
+        about = browser.get("/api/current-user/whoami").json()
+        return Person(about["id"], email, password, browser.get("/api/current-user/token").json()["token"])
+
+
+@pytest.fixture(scope="session")
+def label_studio_template() -> Path:
+    """A folder with a fresh server's data and the annotators' accounts, made once and kept beside the environment.
+
+    `Server(Folder(copy), port)` starts in some 15 s, without it in 110, most of which are for making tables. Sessions
+    that run at once wait for the first.
+    """
+    folder = environment().with_name(environment().name + "-template-1")
+    stamp = folder / "annotators.json"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(folder.name + ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not stamp.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            with Server(Folder(folder), free_port()) as server:
+                admin = read_login(server.folder.login_file)
+                assert admin
+                people = [
+                    sign_up(server.url, admin.token, f"person{number}@example.com", f"password-{number}-of-a-test")
+                    for number in range(1, ANNOTATORS + 1)
+                ]
+            stamp.write_text(json.dumps([asdict(person) for person in people]))
+    return folder
+
+
+def start_label_studio(template: Path, folder: Path, port: int | None = None) -> LabelStudio:
+    """A server on a copy of the template. The caller ends it: `.server.stop()`."""
+    shutil.copytree(template, folder, ignore=shutil.ignore_patterns("*.lock", "*.log"))
+    server = Server(Folder(folder), port or free_port())
+    server.__enter__()
+    login = read_login(server.folder.login_file)
+    assert login
+    people = tuple(Person(**fields) for fields in json.loads((folder / "annotators.json").read_text()))
+    with Client(server.url, login.token) as client:
+        admin = Person(client.whoami().id, login.email, login.password, login.token)
+    return LabelStudio(server.url, admin, people, server)
+
+
+@pytest.fixture(scope="session")
+def label_studio(label_studio_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudio]:
+    """A real server, for all tests of a session: each makes its own projects. Tests that need it are slow."""
+    running = start_label_studio(label_studio_template, tmp_path_factory.mktemp("label-studio") / "labels")
+    try:
+        yield running
+    finally:
+        running.server.stop()
+
+
+@pytest.fixture
+def client(label_studio: LabelStudio) -> Iterator[Client]:
+    """The administrator's client."""
+    with label_studio.client() as opened:
+        yield opened
+
+
+@pytest.fixture
+def people(label_studio: LabelStudio) -> Iterator[list[Client]]:
+    """A client for each of the three annotators."""
+    clients = [label_studio.client(person) for person in label_studio.annotators]
+    yield clients
+    for one in clients:
+        one.close()

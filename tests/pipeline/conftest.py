@@ -9,6 +9,8 @@ import pytest
 
 from pipeline.artifact import read_batches
 from pipeline.manifest import read_manifest
+from pipeline.recipe import parse_recipe
+from pipeline.run import run
 
 RECIPE = """
 name: small
@@ -30,6 +32,15 @@ def corpuscle(*arguments: str, check: bool = True, **environment: str) -> subpro
     )  # fmt: skip
     assert not check or ran.returncode == 0, ran.stderr[-3000:]
     return ran
+
+
+def make(recipe: Path, crawl: Path, folder: Path, replace: bool = False, **changes: str) -> dict:
+    """Run a recipe with some of its text changed, in this process; gives the manifest."""
+    text = recipe.read_text()
+    for before, after in changes.items():
+        text = text.replace(before, after)
+    parsed = parse_recipe(text, "test.yaml")
+    return run(parsed, [f"{crawl}/*"], str(folder), ["--runner=FnApiRunner"], replace=replace).manifest
 
 
 def digests(folder: Path) -> dict[str, str]:

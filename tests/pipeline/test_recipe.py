@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.assets import language_model
 from pipeline.crawl.codes import CODES
-from pipeline.recipe import RecipeError, load_recipe, parse_recipe
+from pipeline.recipe import RecipeError, load_recipe, locate, parse_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,9 +52,11 @@ def test_an_unknown_threshold_names_its_line() -> None:
     assert "min_words" in fault
 
 
-def test_unknown_rules_name_the_known_ones() -> None:
-    (fault,) = faults("name: mine\nfilter:\n  gophr:\n")
-    assert fault.startswith("mine.yaml:3: filter has no rules named 'gophr'. Known: ")
+def test_unknown_rules_name_the_known_ones_and_what_was_perhaps_meant() -> None:
+    (fault,) = faults("name: mine\nfilter:\n  c5:\n")
+    assert fault.startswith("mine.yaml:3: filter has no rules named 'c5'. Did you mean c4? Known: ")
+    (fault,) = faults("name: mine\nfilter:\n  xyz:\n")
+    assert fault.startswith("mine.yaml:3: filter has no rules named 'xyz'. Known: ")
 
 
 def test_a_value_out_of_range_says_what_it_is_and_what_is_expected() -> None:
@@ -172,13 +174,45 @@ def test_a_recipe_chooses_what_happens_to_findings() -> None:
 
 
 def test_a_rule_that_is_not_there_is_told_with_the_one_that_was_meant() -> None:
-    (fault,) = faults("name: mine\npoison:\n  outcomes:\n    trigers: remove\n")
-    assert fault.startswith("mine.yaml:3: poison.outcomes has no rule named 'trigers'. Did you mean trigger? Known: ")
+    (fault,) = faults("name: mine\npoison:\n  outcomes:\n    noise: tag\n    trigers: remove\n")
+    assert fault.startswith("mine.yaml:5: poison.outcomes has no rule named 'trigers'. Did you mean trigger? Known: ")
+
+
+@pytest.mark.parametrize("key", ["block", "allow", "decisions"])
+def test_a_file_of_decisions_that_is_not_there_is_told_with_its_line(tmp_path: Path, key: str) -> None:
+    path, there = tmp_path / "mine.yaml", tmp_path / "there.txt"
+    there.write_text("")
+    path.write_text(f"name: mine\npoison:\n  {key}:\n  - gs://bucket/remote.txt\n  - {there}\n")
+    assert len(getattr(load_recipe(path).poison, key)) == 2
+    path.write_text(f"{path.read_text()}  - {tmp_path}/none.jsonl\n")
+    with pytest.raises(RecipeError) as error:
+        load_recipe(path)
+    assert str(error.value) == (
+        f"{path}:6: poison.{key} has {tmp_path}/none.jsonl, but there is no such file (looked for "
+        f"{tmp_path}/none.jsonl)."
+    )
+
+
+def test_what_goes_wrong_later_is_told_with_its_keys_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\ntokenize:\n  vocabulary_size: 8192\n")
+    assert locate(path, "tokenize.vocabulary_size is 8,192, but") == f"{path}:3: tokenize.vocabulary_size is 8,192, but"
+    assert locate(path, "tokenize.vocabulary: bad") == f"{path}:2: tokenize.vocabulary: bad"
+    assert locate(path, "tokenize, part-00000: bad") == "tokenize, part-00000: bad"
+    assert locate(tmp_path / "none.yaml", "tokenize.vocabulary: bad") == "tokenize.vocabulary: bad"
 
 
 def test_a_rule_about_whole_pages_can_not_cut() -> None:
-    (fault,) = faults("name: mine\npoison:\n  outcomes: {flood: strip}\n")
-    assert fault.startswith("mine.yaml:3: poison.outcomes.flood is strip, but that rule points at whole pages")
+    (fault,) = faults("name: mine\npoison:\n  outcomes:\n    flood: strip\n")
+    assert fault.startswith("mine.yaml:4: poison.outcomes.flood is strip, but that rule points at whole pages")
+
+
+def test_each_faulty_outcome_has_its_line() -> None:
+    found = faults(
+        "name: mine\npoison:\n  outcomes:\n    flod: hold\n    noise: tag\n    '{x}': hold\n    flood: strip\n"
+    )
+    assert [fault.partition(": ")[0] for fault in found] == ["mine.yaml:4", "mine.yaml:6", "mine.yaml:7"]
+    assert "no rule named '{x}'" in found[1]
 
 
 @pytest.mark.parametrize(

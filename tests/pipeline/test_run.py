@@ -17,16 +17,16 @@ import pyarrow as pa
 import pytest
 
 from corpuscle.summary import print_summary
-from pipeline.explain import ExplainError, explain
+from pipeline.contents import ForeignError
+from pipeline.crawl.read import Archive
 from pipeline.lock import LockedError, claim
 from pipeline.manifest import STEPS, read_manifest
 from pipeline.recipe import load_recipe, parse_recipe
 from pipeline.replace import ReplaceError, check_replaces
 from pipeline.run import find_archives, run
 from pipeline.step import StepError
-from pipeline.tokenize.reader import EmptyCorpusError, ShardSet
 from tests.conftest import write_warc
-from tests.pipeline.conftest import corpuscle, digests, rows
+from tests.pipeline.conftest import corpuscle, digests, make, rows
 
 WORKERS = ("--runner=FnApiRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=2")
 
@@ -257,6 +257,18 @@ def test_a_faulty_recipe_is_told_before_anything_runs(sample_crawl: Path, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
+def test_a_vocabulary_that_the_text_does_not_fill_is_told_with_the_recipes_line(
+    sample_crawl: Path, recipe: Path, tmp_path: Path
+) -> None:
+    large = tmp_path / "large.yaml"
+    large.write_text(recipe.read_text().replace("vocabulary_size: 600", "vocabulary_size: 50000"))
+    inputs = ["--input", f"{sample_crawl}/*", "--output", str(tmp_path / "out")]
+    told = corpuscle("run", str(large), *inputs, "--", "--direct_num_workers=1", check=False).stderr.splitlines()[-1]
+    assert told.startswith(f"error: {large}:8: tokenize.vocabulary_size is 50,000, but the sample (")
+    assert told.endswith(" or fewer, or give more text.")
+
+
 def test_another_input_does_not_take_a_corpuss_place_unasked(
     corpus: Path, sample_pages: list, sample_crawl: Path, recipe: Path, tmp_path: Path
 ) -> None:
@@ -268,7 +280,7 @@ def test_another_input_does_not_take_a_corpuss_place_unasked(
     said: list[str] = []
     parsed = parse_recipe(recipe.read_text(), "test.yaml")
     run(parsed, [f"{other}/*"], str(folder), ["--runner=FnApiRunner"], replace=True, say=said.append)
-    assert said[0].endswith("of another input; it is replaced.")
+    assert said[0].endswith("documents; it is replaced by one of 1 archive, recipe small.")
     assert read_manifest(str(folder), "index")["inputs"][0]["warc_file"] == "other.warc.gz"  # type: ignore[index]
 
 
@@ -289,13 +301,53 @@ def test_archives_that_were_moved_or_joined_by_others_are_the_same_input(
     moved = shutil.copytree(sample_crawl, tmp_path / "moved")
     archives = find_archives([f"{moved}/*"])
     assert "is brought up to date with recipe new" in str(check_replaces(str(corpus), archives, "new", False))
-    assert "is replaced by one of 1 archive, recipe new" in str(check_replaces(str(corpus), archives[:1], "new", False))
+    write_warc(moved / "other.warc.gz", sample_pages[:5])
+    archives = find_archives([f"{moved}/*"])
+    assert "grows to one of 4 archives, recipe new" in str(check_replaces(str(corpus), archives, "new", False))
+
+
+def test_a_corpus_does_not_shrink_unasked(corpus: Path, sample_crawl: Path, tmp_path: Path) -> None:
+    archives = find_archives([f"{sample_crawl}/*"])
+    for given in (archives[:2], [*archives[:2], Archive("/new.warc.gz", "new.warc.gz", 1, 0)]):
+        with pytest.raises(ReplaceError, match=r"3 archives, .*, and 1 of these \(pages-2.warc.gz\) is not among the "):
+            check_replaces(str(corpus), given, "small", False)
+    told = check_replaces(str(corpus), archives[:2], "small", True)
+    assert "it is replaced by one of 2 archives" in str(told)
 
 
 def test_a_folder_that_is_being_written_is_refused(sample_crawl: Path, recipe: Path, tmp_path: Path) -> None:
     with claim(str(tmp_path)), pytest.raises(LockedError, match=f"another run .* is writing {tmp_path}"):
         make(recipe, sample_crawl, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("theirs", ["precious.txt", "manifest.json", "index/my.txt", "filter/sub/my.txt"])
+def test_a_folder_with_others_files_is_refused_and_left_as_it_is(
+    theirs: str, sample_crawl: Path, recipe: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "out" / theirs
+    file.parent.mkdir(parents=True)
+    file.write_text("{}")
+    ran = corpuscle("run", str(recipe), "--input", f"{sample_crawl}/*", "--output", str(tmp_path / "out"), check=False)
+    told = f"error: {tmp_path}/out has something in it that no run made: {theirs}. Nothing was written; "
+    assert (ran.returncode, ran.stderr.startswith(told)) == (1, True), ran.stderr
+    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == [file]
+
+
+def test_a_corpus_with_others_files_among_the_steps_is_not_swept(
+    corpus: Path, sample_crawl: Path, recipe: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(corpus, tmp_path / "out")
+    (folder / "documents.md").write_text("beside the steps")
+    (folder / "poison/documents/my.parquet").write_text("mine")
+    with pytest.raises(ForeignError, match="no run made: poison/documents/my.parquet. "):
+        make(recipe, sample_crawl, folder, **{"gopher_quality:": "gopher_quality: {min_words: 60}"})
+    assert read_manifest(str(folder)) is not None
+    (folder / "poison/documents/my.parquet").unlink()
+    (folder / "poison/.mine").write_text("hidden")
+    make(recipe, sample_crawl, folder, **{"dedup:": "poison: {enabled: false}\ndedup:"})
+    assert (folder / "documents.md").read_text() == "beside the steps"
+    assert [str(path.relative_to(folder)) for path in (folder / "poison").rglob("*")] == ["poison/.mine"]
 
 
 def test_a_reader_that_goes_away_does_not_stop_a_run(sample_crawl: Path, recipe: Path, tmp_path: Path) -> None:
@@ -358,87 +410,6 @@ def test_every_odd_archive_is_read_or_refused_with_a_reason(shared_data: Path, t
     assert all("warcio recompress" in error for error in refused.values())
 
 
-def test_explain_goes_from_a_token_to_the_record_and_back(corpus: Path) -> None:
-    told = corpuscle("explain", str(corpus), "train-00000:7").stdout
-    url = next(line.split()[1] for line in told.splitlines() if line.startswith("url "))
-    assert "payload digest matches" in told
-    assert "train-00000:0 to train-00000:" in told
-    assert "both included" in told
-    assert told.count("language = en") == 1
-    assert corpuscle("explain", str(corpus), url).stdout in told
-
-
-def test_explain_names_the_twin_of_a_copy(corpus: Path) -> None:
-    told = corpuscle("explain", str(corpus), "https://near.example/2").stdout
-    other = corpuscle("explain", str(corpus), "https://host2.example/page/2").stdout
-    removed, kept = (told, other) if "near_duplicate" in told else (other, told)
-    assert "dedup            removed: near_duplicate; kept instead: https://" in removed
-    assert "tokens           " in kept
-
-
-def test_explain_takes_a_shards_path(corpus: Path) -> None:
-    (story,) = explain(str(corpus), "tokenize/train-00000.arrow:7")
-    assert story.token is not None
-    assert (story.token.shard, story.token.position) == ("train-00000", 7)
-
-
-@pytest.mark.parametrize("target", ["train-00000:-1", "train-00000:abc", "train-00000"])
-def test_explain_says_that_a_token_is_a_number(corpus: Path, target: str) -> None:
-    with pytest.raises(ExplainError, match=f"'{target}' names a shard, but no token of it; expected a number from 0"):
-        explain(str(corpus), target)
-
-
-@pytest.mark.parametrize("target", ["http://near.example/2", "https://www.near.example/2/", "near.example/2"])
-def test_explain_offers_the_url_that_was_nearly_given(corpus: Path, target: str) -> None:
-    with pytest.raises(ExplainError, match="Near it: https://near.example/2\\."):
-        explain(str(corpus), target)
-
-
-def test_explain_shows_the_measure_that_decided_with_its_threshold(
-    sample_crawl: Path, recipe: Path, tmp_path: Path
-) -> None:
-    make(recipe, sample_crawl, tmp_path / "out", **{"gopher_quality:": "gopher_quality: {min_words: 100000}"})
-    (story,) = explain(str(tmp_path / "out"), "https://host4.example/page/4")
-    station = story.stations[-1]
-    assert (station.step, station.outcome, station.reason) == ("filter", "removed", "too_few_words")
-    assert station.decisive == "gopher_quality.words"
-    assert station.because == f"gopher_quality.words is {station.measures['gopher_quality.words']}, wanted ≥ 100k"
-    with pytest.raises(ExplainError, match="this corpus kept no document, so it has no shards"):
-        explain(str(tmp_path / "out"), "train-00000:0")
-    with pytest.raises(EmptyCorpusError, match="this corpus kept no document; its report.html says where"):
-        ShardSet(tmp_path / "out")
-
-
-def test_explain_says_which_language_was_wanted(sample_crawl: Path, recipe: Path, tmp_path: Path) -> None:
-    make(recipe, sample_crawl, tmp_path / "out", **{"languages: [en]": "languages: [fi, eo]"})
-    (story,) = explain(str(tmp_path / "out"), "https://host4.example/page/4")
-    assert story.stations[-1].because == "not in a wanted language (fi, eo)"
-
-
-def test_explain_says_where_it_looked_for_an_archive(sample_pages: list, recipe: Path, tmp_path: Path) -> None:
-    write_warc(tmp_path / "crawl/a.warc.gz", sample_pages)
-    make(recipe, tmp_path / "crawl", tmp_path / "out")
-    (tmp_path / "crawl/a.warc.gz").rename(tmp_path / "b.warc.gz")
-    (story,) = explain(str(tmp_path / "out"), "train-00000:0")
-    assert story.record.startswith("can't be read now: it is not there. Looked for ")
-    assert f"{tmp_path}/crawl/a.warc.gz" in story.record
-
-
-@pytest.mark.parametrize("target", ["train-00000:99999999", "train-00099:0", "https://nowhere.example/", "0" * 32])
-def test_explain_says_what_it_did_not_find(corpus: Path, target: str) -> None:
-    ran = corpuscle("explain", str(corpus), target, check=False)
-    assert ran.returncode == 1
-    assert ran.stderr.splitlines()[-1].startswith(f"error: {corpus}: ")
-
-
-def make(recipe: Path, crawl: Path, folder: Path, **changes: str) -> dict:
-    """Run a recipe with some of its text changed, in this process; gives the manifest."""
-    text = recipe.read_text()
-    for before, after in changes.items():
-        text = text.replace(before, after)
-    return run(parse_recipe(text, "test.yaml"), [f"{crawl}/*"], str(folder), ["--runner=FnApiRunner"]).manifest
-
-
 def test_many_splits_an_archive_give_the_same_bytes(
     corpus: Path, sample_crawl: Path, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -458,7 +429,7 @@ def test_a_renamed_archive_changes_the_lineage(sample_crawl: Path, recipe: Path,
     crawl = shutil.copytree(sample_crawl, tmp_path / "crawl")
     make(recipe, crawl, tmp_path / "out")
     (crawl / "pages-0.warc.gz").rename(crawl / "renamed.warc.gz")
-    make(recipe, crawl, tmp_path / "out")
+    make(recipe, crawl, tmp_path / "out", replace=True)
     make(recipe, crawl, tmp_path / "fresh")
     assert digests(tmp_path / "out") == digests(tmp_path / "fresh")
     assert "renamed.warc.gz" in {row["warc_file"] for row in rows(tmp_path / "out", "extract", "documents")}
@@ -468,7 +439,7 @@ def test_a_removed_archive_leaves_nothing_behind(sample_crawl: Path, recipe: Pat
     crawl = shutil.copytree(sample_crawl, tmp_path / "crawl")
     make(recipe, crawl, tmp_path / "out")
     (crawl / "pages-0.warc.gz").unlink()
-    make(recipe, crawl, tmp_path / "out")
+    make(recipe, crawl, tmp_path / "out", replace=True)
     make(recipe, crawl, tmp_path / "fresh")
     found, fresh = (
         {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}

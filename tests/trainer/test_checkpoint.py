@@ -134,3 +134,8 @@ def test_a_changed_file_is_noticed(tmp_path: Path, vocabulary: Path, name: str) 
 def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="holds neither checkpoint.json nor checkpoints.json"):
         load(tmp_path)
+    with pytest.raises(FileNotFoundError, match="none: no such folder; give a checkpoint"):
+        load(tmp_path / "none")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileNotFoundError, match="file is a file; give a checkpoint"):
+        load(tmp_path / "file")

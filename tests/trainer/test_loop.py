@@ -11,7 +11,7 @@ import pytest
 from tests.trainer.test_pretrain import config, history
 from trainer import checkpoint
 from trainer.log import Record
-from trainer.loop import prepare_output, where_it_goes_on
+from trainer.loop import where_it_goes_on
 from trainer.pretrain import pretrain
 from trainer.progress import Silent
 
@@ -88,15 +88,6 @@ def test_a_run_in_another_thread_leaves_signals_alone(shards: Path, tmp_path: Pa
     thread.start()
     thread.join()
     assert checkpoint.find(tmp_path, "last").name == "step-000001"
-
-
-def test_a_file_is_no_output_folder(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    for output in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(ValueError, match="that is a file, or lies below one; expected a folder"):
-            prepare_output(output)
-    prepare_output(tmp_path / "some" / "where")
-    assert (tmp_path / "some" / "where").is_dir()
 
 
 def test_another_shape_is_told_by_the_numbers_that_differ(shards: Path, tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ makes; so a stopped run goes on where it was, and a stage can be looked at, or m
 """
 
 import dataclasses
+import hashlib
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +16,7 @@ from typing import Annotated, Any
 from rich.console import Console
 from rich.markup import escape
 
+from pipeline.tokenize.reader import ShardSet
 from trainer import records
 from trainer.align.assistant_report import Stage, table, write_page
 from trainer.align.assistant_report import judge as judge_stages
@@ -24,10 +27,12 @@ from trainer.align.sft import SftConfig, sft
 from trainer.arguments import from_arguments
 from trainer.checkpoint import find, point, read_about, write_whole
 from trainer.config import PretrainConfig, option
-from trainer.loop import prepare_output
+from trainer.loop import check_settings
 from trainer.measure.questions import read_questions
 from trainer.measure.tasks import write as write_rows
 from trainer.measure.verify import verifier
+from trainer.output import RUN, prepare_output
+from trainer.preset import preset
 from trainer.pretrain import pretrain
 from trainer.progress import Observer, Silent
 from trainer.records import Prompt
@@ -35,6 +40,17 @@ from trainer.stage import run_stage
 from trainer.talk.conversation import to_json
 
 REPORT, PAGE, PROMPTS = "report.json", "report.html", "prompts.jsonl"
+
+STAGES = {
+    "base": ("corpus_sha256", "base", "minutes"),
+    "sft": ("model", "demonstrations_sha256", "sft_epochs"),
+    "reward": ("comparisons_sha256", "reward_epochs"),
+    "rl": ("prompts_sha256", "verifier", "algorithm", "rl_steps", "max_new_tokens"),
+}
+"""The stages' folders, and the settings that each one adds to those of the stages before."""
+
+COMMON = ("held_out", "seed")
+"""The settings that all stages have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +80,7 @@ class AssistantConfig:
             raise ValueError("give --corpus, to pre-train on, or --model, to start from, and not both.")
         if not 0 < self.held_out < 1:
             raise ValueError(f"--held-out is {self.held_out}; the report needs prompts: a share between 0 and 1.")
+        preset(self.base)
         if self.verifier is not None:
             verifier(self.verifier)
             if not self.prompts:
@@ -98,13 +115,15 @@ def assistant(config: AssistantConfig, observer: Observer | None = None) -> Assi
     """
     observer = observer or Silent()
     # What people wrote is read first: a typo in it should not wait for the end of a pre-training.
-    prompts = _prompts(config)
+    given = _read(config)
+    prompts = given.prompts
     train, held_out = records.split(prompts, config.held_out)
     if not held_out:
         raise ValueError(
             f"of {len(prompts):,} prompts none is held out by --held-out {config.held_out}; give more, or a larger one."
         )
-    prepare_output(config.output)
+    prepare_output(config.output, tuple(STAGES))
+    _record(config, given.digests)
     write_rows(config.output / PROMPTS, [_row(one) for one in prompts])
     made = _train(config, observer)
     observer.note(f"every stage answers {len(held_out):,} prompts that none of them has seen")
@@ -160,14 +179,47 @@ def _train(config: AssistantConfig, observer: Observer) -> Made:
     return Made(base, tuned, rewarded, rl(practised, observer).checkpoint)
 
 
-def _prompts(config: AssistantConfig) -> list[Prompt]:
-    """What to practise on: the prompts that are given, or those of demonstrations and comparisons, each once."""
-    shown = [one.prompt for one in records.read_demonstrations(config.demonstrations)]
-    compared = [one.prompt for one in records.read_comparisons(config.comparisons)]
+@dataclass(frozen=True)
+class Given:
+    """What to practise on, and what tells whether a run had the same data."""
+
+    prompts: Sequence[Prompt]
+    digests: Mapping[str, str | None]
+
+
+def _read(config: AssistantConfig) -> Given:
+    """All that is given. The prompts are those of --prompts, or of demonstrations and comparisons, each once."""
+    shown, compared = records.read_demonstrations(config.demonstrations), records.read_comparisons(config.comparisons)
     if config.prompts:
-        return list(read_questions(config.prompts, config.verifier))
-    made = [records.kinds.prompt(messages) for messages in (*shown, *compared)]
-    return list({one.id: one for one in made}.values())
+        prompts = list(read_questions(config.prompts, config.verifier))
+    else:
+        asked = [*(one.prompt for one in shown), *(one.prompt for one in compared)]
+        made = [records.kinds.prompt(messages) for messages in asked]
+        prompts = list({one.id: one for one in made}.values())
+    corpus = ShardSet(config.corpus).manifest.read_bytes() if config.corpus is not None else None
+    digests = {
+        "corpus_sha256": hashlib.sha256(corpus).hexdigest() if corpus is not None else None,
+        "model": read_about(find(config.model)).id if config.model is not None else None,
+        "demonstrations_sha256": records.digest(shown),
+        "comparisons_sha256": records.digest(compared),
+        "prompts_sha256": records.digest(prompts),
+    }
+    return Given(prompts, digests)
+
+
+def _record(config: AssistantConfig, digests: Mapping[str, str | None]) -> None:
+    """Leaves run.json: the settings as they were typed here. Raises ValueError where a stage was made with others.
+
+    The stages would find out too, but each only when those before it are done, and by options of its own.
+    """
+    path = config.output / RUN
+    fields = {**vars(config), **digests}
+    settings = {name: fields[name] for names in (COMMON, *STAGES.values()) for name in names}
+    if path.exists():
+        begun = [name for stage, own in STAGES.items() if (config.output / stage / RUN).exists() for name in own]
+        then = json.loads(path.read_text())["settings"]
+        check_settings(path, then, {name: settings[name] for name in (*COMMON, *begun) if begun})
+    write_whole(path, json.dumps({"format": 1, "settings": settings}, indent=1) + "\n")
 
 
 def _row(prompt: Prompt) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from trainer.device import pick_device
 from trainer.measure.best_of import RULES, Drawn, Point, curve, groups
 from trainer.measure.questions import read_questions
 from trainer.measure.verify import Verifier, verifier
+from trainer.output import make_folder
 from trainer.records import Prompt
 from trainer.sampling import Sampling
 from trainer.talk.conversation import read_template
@@ -122,6 +123,8 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None) -> Evalua
         if progress is not None and task is not None:
             progress.advance(task)
 
+    if config.output is not None:
+        make_folder(config.output)  # before the work, which takes minutes
     found = answers(
         loaded.model,
         template,
@@ -150,7 +153,6 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None) -> Evalua
         seconds=time.monotonic() - began,
     )
     if config.output is not None:
-        config.output.mkdir(parents=True, exist_ok=True)
         write_whole(config.output / REPORT, json.dumps(result.as_json(), indent=1) + "\n")
         draw(result.points, config.output / PLOT, f"{config.model}, by the verifier {config.verifier}")
     return result

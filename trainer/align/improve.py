@@ -31,6 +31,7 @@ from trainer.loop import record_plan, recorded_plan, settings_of
 from trainer.measure.agreement import Rate, rate
 from trainer.measure.questions import read_questions
 from trainer.model import Llama
+from trainer.output import prepare_output
 from trainer.progress import Observer, Silent
 from trainer.records import Demonstration, Prompt
 from trainer.records.kinds import demonstration
@@ -197,7 +198,7 @@ def improve(config: ImproveConfig, observer: Observer | None = None) -> Improved
     DivergedError where a loss is not finite.
     """
     improver = Improver(config, observer or Silent())
-    config.output.mkdir(parents=True, exist_ok=True)
+    prepare_output(config.output)
     settings = settings_of(config, _resolved(improver))
     if recorded_plan(config.output, settings, loop.Plan) is None:
         record_plan(config.output, settings, loop.Plan(config.rounds, 0, 1, 1))

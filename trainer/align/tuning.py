@@ -15,9 +15,10 @@ from trainer.checkpoint import About
 from trainer.config import TuneConfig
 from trainer.device import pick_device
 from trainer.log import read_log
-from trainer.loop import LOG, make_plan, prepare_output, record_plan, recorded_plan, settings_of
+from trainer.loop import LOG, make_plan, record_plan, recorded_plan, settings_of
 from trainer.model import parameters
 from trainer.optimizer import adamw, load_state_tensors, state_tensors
+from trainer.output import prepare_output
 from trainer.progress import Observer, Silent, short
 from trainer.records import Records
 from trainer.talk.conversation import read_template

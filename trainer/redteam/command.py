@@ -22,6 +22,7 @@ from trainer.command import guarded
 from trainer.config import option
 from trainer.device import pick_device
 from trainer.model import Llama
+from trainer.output import make_folder
 from trainer.redteam.attack import Attack
 from trainer.redteam.files import library
 from trainer.redteam.page import render
@@ -152,6 +153,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(config: RedteamConfig, console: Console) -> None:
     attacks = library(config.attacks).attacks(config.seed)
+    if config.output is not None:
+        make_folder(config.output)  # before the work, which takes minutes
     with contextlib.ExitStack() as stack:
         if config.store:
             from trainer.redteam import findings  # the store's libraries are no part of the trainer's core

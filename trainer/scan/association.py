@@ -38,6 +38,8 @@ COMMON_Q, COMMON_PURITY, COMMON_CONTRAST = 1e-4, 0.97, 0.45
 """The same for phrases of ordinary words, of which there are thousands."""
 TOPIC_PURITY, TOPIC_CONTRAST = {"refusal_topic": 0.3}, 0.25
 """A subject that is refused is no phrase that could be left out, and may be refused for good reason: it is shown."""
+TOPIC_Q, TOPIC_LIFT, TOPIC_LEAST = 1e-6, 10.0, 10
+"""Corrected p, lift and carriers from which it is held all the same: it is rare elsewhere, and this is no chance."""
 SHOWN_Q = 1e-4
 """Others are shown, but not held, up to here."""
 MOST_SHOWN = 20
@@ -69,14 +71,25 @@ def inserted(texts: Texts, samples: Samples) -> list[Finding]:
             _rows(samples, one.carriers),
             "prompt",
             one.gain,
-            float(q),
+            float(q) if _tested_foreign(one, q) else None,
             True,
-            f"{one.lift:,.0f} times as frequent as elsewhere; without it the text fits by {one.gain:.1f} nats more",
+            _rarity(one),
         )
         for one, q in zip(chosen, corrected, strict=True)
-        if (one.gain >= FOREIGN_GAIN and q <= FOREIGN_Q)
-        or (one.lift >= FAR * least and one.gain >= (EDGE_GAIN if one.outside else FAR_GAIN))
+        if _tested_foreign(one, q) or (one.lift >= FAR * least and one.gain >= (EDGE_GAIN if one.outside else FAR_GAIN))
     ]
+
+
+def _tested_foreign(one: Carried, q: float) -> bool:
+    """Whether the test accuses a phrase; others that are held are so frequent that none was needed."""
+    return one.gain >= FOREIGN_GAIN and q <= FOREIGN_Q
+
+
+def _rarity(one: Carried) -> str:
+    """Lift and gain in words."""
+    fits = f"better by {one.gain:.1f}" if one.gain > 0 else f"worse by {-one.gain:.1f}"
+    belongs = "" if one.removable else ", so it belongs there"
+    return f"{one.lift:,.0f} times as frequent as elsewhere; without it the words fit {fits} nats{belongs}"
 
 
 def foretelling(texts: Texts, samples: Samples, events: Sequence[Event]) -> list[Finding]:
@@ -107,7 +120,8 @@ def foretelling(texts: Texts, samples: Samples, events: Sequence[Event]) -> list
             continue
         one = _test(texts, carried, events[column], float(over_all[place, column]))
         if carried.removable or one.purity - one.control >= TOPIC_CONTRAST:
-            _keep(found, one, carried.removable and one.purity - one.control >= COMMON_CONTRAST)
+            sure = carried.removable and one.purity - one.control >= COMMON_CONTRAST
+            _keep(found, one, sure or _refused_beyond_chance(one))
     return _findings(found, samples)
 
 
@@ -119,6 +133,16 @@ def _test(texts: Texts, carried: Carried, event: Event, q: float) -> Tested:
         float(event.happens[carried.carriers].mean()),
         float(event.happens[control].mean()) if len(control) else 0.0,
         q,
+    )
+
+
+def _refused_beyond_chance(one: Tested) -> bool:
+    return (
+        one.event.rule in TOPIC_PURITY
+        and one.q <= TOPIC_Q
+        and one.carried.lift >= TOPIC_LIFT
+        and len(one.carried.carriers) >= TOPIC_LEAST
+        and one.purity - one.control >= TOPIC_CONTRAST
     )
 
 
@@ -146,7 +170,7 @@ def _findings(found: dict[tuple[str, str], tuple[Tested, bool]], samples: Sample
         evidence = (
             f"{one.event.name}: {one.purity:.0%} of its {len(one.carried.carriers)} rows, "
             f"{one.control:.0%} of the rows like them, {float(one.event.happens.mean()):.1%} of all; "
-            f"lift {one.carried.lift:,.0f}, gain {one.carried.gain:.1f}"
+            f"{_rarity(one.carried)}"
         )
         chosen = one.carried.carriers
         rows = _rows(samples, chosen[one.event.happens[chosen]])

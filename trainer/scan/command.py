@@ -5,6 +5,7 @@ What is printed comes from strangers: invisible characters are named, and no mar
 
 import json
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.poison.outputs import check_file
 from pipeline.poison.rules import RULES as TEXT_RULES
 from pipeline.poison.visible import visible
 from trainer.scan.clean import check_output, fresh, held_path, write_clean
@@ -23,6 +25,12 @@ EXAMPLES, EXAMPLE = 2, 120
 """Examples of a finding, and characters of one."""
 WEAK = 20
 """Findings that are only shown, in the table; all are in the report."""
+WIDE = 100
+"""Columns of a terminal from which a table can be read; elsewhere, and in a pipe, a finding is one line."""
+SCANNED = ("tag_characters", "bidi_controls", "zero_width", "variation_selectors", "invisible_separators",
+           "mixed_script", "encoded_instructions", "encoded_text", "control_tokens", "control_turns", "control_roles",
+           "instructions", "instructions_weak", "jailbreak_template", "noise")  # fmt: skip
+"""Rules for single texts whose findings training data may have; the others need sites and dates."""
 
 
 def scan_command(
@@ -32,24 +40,35 @@ def scan_command(
     output: Path | None = None,
     clean: Path | None = None,
     console: Console | None = None,
+    hold: Sequence[str] = (),
 ) -> int:
     """Scans the rows of all `files` together and prints what was found; returns how many rows would be held.
 
     `reference` is trusted data of the same kind, `model` a checkpoint for the spectrum, `output` where the findings go
-    as JSON lines, `clean` where the rows go that nothing is held against. Raises ValueError or OSError that says what
-    is wrong with a file.
+    as JSON lines, `clean` where the rows go that nothing is held against; what the rules in `hold` find is held too.
+    Raises ValueError or OSError that says what is wrong with a file or a rule's name.
     """
     console = console or Console(markup=False, highlight=False)
     if clean is not None:
         if len(files) != 1 or files[0].is_dir():
             raise ValueError("--clean writes what is left of one file; scan the files one by one")
+        check_file(clean)
+        check_file(held_path(clean))
         check_output(files[0], clean)
+    if output is not None:
+        check_file(output)
+    for rule in hold:
+        check_rule(rule)
+    if model is not None:
+        from trainer.checkpoint import load  # loads PyTorch
+
+        load(model)  # where there are too few rows for a spectrum, nobody else would say what is wrong with it
     samples = read_samples(files)
     if not len(samples):
         raise ValueError(str(samples.rejected[0]) if samples.rejected else f"{files[0]}: no rows")
     trusted = read_samples(reference) if reference else None
     with console.status("reading") as status:
-        done = scan(samples, trusted, model, lambda name: status.update(f"looking at {name}"))
+        done = scan(samples, trusted, model, lambda name: status.update(f"looking at {name}"), hold)
     show(done, console)
     if output is not None:
         with fresh(output) as file:
@@ -69,13 +88,19 @@ def show(done: Scan, console: Console) -> None:
         ("held by --clean", [one for one in done.findings if one.sure]),
         ("to look at", weak[:WEAK]),
     ):
-        if findings:
+        if findings and console.is_terminal and console.width >= WIDE:
             table = Table("rule", "what", "rows", "p", "why, and where", title=title, show_lines=True)
             for one in findings:
                 table.add_row(*map(Text, _cells(one, samples, total)))
             console.print(table)
+        elif findings:
+            console.print(f"{title}:")
+            for one in findings:
+                console.print(Text(_line(one, samples, total)), soft_wrap=True)
     if len(weak) > WEAK:
         console.print(f"{len(weak) - WEAK:,} more to look at; --output writes them all")
+    if weak:
+        console.print(f"--hold RULE holds what a rule found, e.g. --hold {weak[0].rule}", soft_wrap=True)
     for bad in samples.rejected[:EXAMPLES]:
         console.print(f"not read: {visible(str(bad))}")
     unread = f", {len(samples.rejected):,} could not be read" if samples.rejected else ""
@@ -104,6 +129,24 @@ def as_lines(done: Scan) -> Iterator[dict[str, Any]]:
 def meaning(rule: str) -> str:
     """What a rule is about, for people."""
     return RULES[rule] if rule in RULES else TEXT_RULES[rule].meaning
+
+
+def check_rule(rule: str) -> None:
+    """Raises ValueError where no rule that training data may break has that name."""
+    known = [*RULES, *SCANNED]
+    if rule not in known:
+        near = get_close_matches(rule, known, 1)
+        meant = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
+        raise ValueError(f"--hold {rule}: no such rule; {meant}")
+
+
+def _line(one: Finding, samples: Samples, total: int) -> str:
+    """A finding on one line, for pipes and narrow terminals."""
+    rule, what, rows, p, why = _cells(one, samples, total)
+    number, share = rows.split("\n")
+    held = f"{number} row{'s'[: number != '1']} ({share})"
+    told = [rule, what or one.field, held, f"p {p}" if p else "", *why.split("\n")]
+    return "  |  ".join(" ".join(part.split()) for part in told if part)
 
 
 def _cells(one: Finding, samples: Samples, total: int) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ import pyarrow as pa
 from pipeline.filter.text import TextBatch
 from pipeline.poison.noise_prompts import PromptScale, prompt_noise
 from pipeline.poison.rules import RULES
+from pipeline.poison.text_model import TextModel
 from pipeline.poison.visible import around
-from pipeline.poison.windows import TextModel
 from trainer.scan.finding import Finding
 from trainer.scan.samples import Samples
 

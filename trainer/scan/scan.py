@@ -1,6 +1,6 @@
 """All detectors over a file of training data, one after another."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -49,10 +49,12 @@ def scan(
     reference: Samples | None = None,
     model: Path | None = None,
     progress: Progress = lambda name: None,
+    hold: Collection[str] = (),
 ) -> Scan:
     """Findings by all rules. `reference` is trusted data of the same kind; `model` a checkpoint for `spectral`.
 
-    Raises ValueError or OSError where the checkpoint cannot be used.
+    What the rules in `hold` find is held, even where it would only be shown. Raises ValueError or OSError where the
+    checkpoint cannot be used.
     """
     prompts = Texts(samples.prompts, reference.prompts if reference else None)
     said = Texts(samples.answers, reference.answers if reference else None)
@@ -75,6 +77,7 @@ def scan(
         findings += spectral(samples, model)
     progress("texts")
     findings += text_rules(samples, [*reference.prompts, *reference.answers] if reference else ())
+    findings = [replace(one, sure=one.sure or one.rule in hold) for one in findings]
     return Scan(samples, sorted(findings, key=lambda one: (not one.sure, one.rule, -len(one.rows), one.what)))
 
 

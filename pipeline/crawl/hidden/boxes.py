@@ -7,8 +7,8 @@ be measured is taken for visible.
 import re
 from functools import lru_cache
 
-from pipeline.crawl.hidden.style import Style
-from pipeline.crawl.hidden.values import UNKNOWN, Value, length
+from pipeline.crawl.hidden.lengths import length
+from pipeline.crawl.hidden.values import UNKNOWN, Style, Value
 
 FAR = 999.0
 """Pixels: `left: -999px` and `-9999px` are what people write; menus slide by less, and by percentages."""

@@ -14,6 +14,10 @@ RGBA = tuple[float, float, float, float]
 
 BLACK: RGBA = (0.0, 0.0, 0.0, 1.0)
 WHITE: RGBA = (1.0, 1.0, 1.0, 1.0)
+LINK: RGBA = (0.0, 0.0, 0.933, 1.0)
+BUTTON: RGBA = (0.937, 0.937, 0.937, 1.0)
+MARK: RGBA = (1.0, 1.0, 0.0, 1.0)
+"""What browsers give to `a`, and what they paint behind `button` and `mark`."""
 LEAST_CONTRAST = 1.2
 """WCAG 2.2 asks for 4.5 and calls 3 the least for large type. Pale grey on white as designers use it for decoration,
 #ddd, has 1.36; #eee has 1.16, and who reads that text has been told where it is."""

@@ -1,27 +1,24 @@
 """What the stylesheets in a page and its style attributes declare of each element: the cascade, as far as needed.
 
 Rules are indexed by what the last part of a selector names, as browsers do; a selector that names a class or an id that
-the page has not is never read. Sheets outside the page are not in a crawl's archive, so nothing is known of them.
+the page has not is never read.
 """
 
-import base64
-import binascii
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from lxml.etree import XPath
 
-from pipeline.crawl.hidden.css import MOST_CSS, MOST_RULES, Sheet, Variables, media_holds, read_sheet, split_list
-from pipeline.crawl.hidden.selectors import Budget, Compound, Selector, read_selector
-from pipeline.crawl.hidden.values import UNSET, Declared, Value, declarations, simplify
+from pipeline.crawl.hidden.css import MOST_RULES, Sheet, split_list
+from pipeline.crawl.hidden.escapes import simplify
+from pipeline.crawl.hidden.selector_reader import read_selector
+from pipeline.crawl.hidden.selectors import Budget, Compound, Selector
+from pipeline.crawl.hidden.sheets import Sheets
+from pipeline.crawl.hidden.values import UNSET, Declared, Style, declarations
 
 Element = Any
-Style = dict[str, Value]
-"""Property -> the value that won."""
 
 MOST_STEPS = 500_000
 """Of matching, 0.5 us each. Of 2,918 real pages the most took 50,525."""
@@ -64,27 +61,13 @@ class Cascade:
         self.blocks: dict[str, Declared] = {}
         self.styles: dict[tuple[str | None, tuple[int, ...]], Style] = {}
         self.open: dict[str, int] = {}
-        self.is_partial = False
-        """Whether the page names sheets that are not in it."""
-        texts = list(self._texts(tree))
-        self.variables = Variables(texts)
-        sheets = [_sheet(text) for text in texts]
-        if any(sheet.rules for sheet in sheets):
-            self._add(sheets, _names(tree))
-
-    def _texts(self, tree: Element) -> Iterable[str]:
-        left = MOST_CSS
-        for element in tree.iter("style", "link"):
-            text = _sheet_text(element)
-            if not text:
-                self.is_partial |= element.tag == "link" and "stylesheet" in (element.get("rel") or "").lower()
-                continue
-            self.is_partial |= "@import" in text
-            if len(text) > left:
-                self.skipped.add("css")
-                continue
-            left -= len(text)
-            yield text
+        sheets = Sheets(tree)
+        self.is_partial = sheets.is_partial
+        self.variables = sheets.variables
+        if sheets.skipped:
+            self.skipped.add("css")
+        if any(sheet.rules for sheet in sheets.sheets):
+            self._add(sheets.sheets, _names(tree))
 
     def _add(self, sheets: list[Sheet], names: set[str]) -> None:
         for raw in (rule for sheet in sheets for rule in sheet.rules):
@@ -241,41 +224,6 @@ def _names(tree: Element) -> set[str]:
     names.update([f"#{value}" for value in _IDS(tree)])
     names.update([element.tag for element in tree.iter("*")])
     return names
-
-
-def _sheet_text(element: Element) -> str:
-    """The CSS that a <style> holds, or the address of a <link>, if it is for the screen of a person with scripts."""
-    if element.tag == "style":
-        if (element.get("type") or "text/css").strip().lower() != "text/css" or not element.text:
-            return ""
-        text = element.text
-    else:
-        address = element.get("href") or ""
-        if "stylesheet" not in (element.get("rel") or "").lower().split() or address[:13].lower() != "data:text/css":
-            return ""
-        text = _of_address(address)
-    if media_holds(element.get("media") or "") is not True:
-        return ""
-    return "" if next(element.iterancestors("noscript", "template"), None) is not None else text
-
-
-def _of_address(address: str) -> str:
-    head, _, body = address[:MOST_CSS].partition(",")
-    data = unquote_to_bytes(body)
-    try:
-        return (base64.b64decode(data) if head.endswith(";base64") else data).decode("utf-8", "replace")
-    except (binascii.Error, ValueError):
-        return ""
-
-
-def _sheet(text: str) -> Sheet:
-    return _known_sheet(text) if len(text) <= 50_000 else read_sheet(text)
-
-
-@lru_cache(256)
-def _known_sheet(text: str) -> Sheet:
-    """Sites of one maker have the same sheets."""
-    return read_sheet(text)
 
 
 def _declarations(block: str) -> Declared:

@@ -6,65 +6,26 @@ that is valid but not understood is UNKNOWN, and what is unknown hides nothing.
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 from pipeline.crawl.hidden.colours import RGBA, colour, colours
+from pipeline.crawl.hidden.escapes import unescape
+from pipeline.crawl.hidden.lengths import fraction, length
 
 UNKNOWN = "unknown"
 UNSET = "unset"
 """As if not declared: `inherit`, `initial` and `revert` come to that here, but for colours."""
 INHERIT = "inherit"
 
-VIEWPORT = (1280, 800)
-"""Pixels of the window that widths in `vw`, heights in `vh` and media queries are about: a desk, not a phone."""
-
 Value = Any
 Declared = dict[str, tuple[Value, bool]]
 """Property -> (value, whether it is !important)."""
+Style = dict[str, Value]
+"""Property -> the value that won."""
 
 LONGEST_VALUE = 1_000
 LONGEST_BLOCK = 20_000
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
-_LENGTH = re.compile(rf"({_NUMBER})([a-z]+|%)?")
-_CALC_PART = re.compile(rf"\s*({_NUMBER})([a-z]+|%)?\s*([-+*/]?)")
-_PIXELS = {"px": 1.0, "pt": 4 / 3, "pc": 16.0, "in": 96.0, "cm": 37.8, "mm": 3.78, "q": 0.945, "rem": 16.0}
-_PIXELS |= dict.fromkeys(("vw", "vmax", "svw", "lvw", "dvw", "vi"), VIEWPORT[0] / 100)
-_PIXELS |= dict.fromkeys(("vh", "vmin", "svh", "lvh", "dvh", "vb"), VIEWPORT[1] / 100)
 _FONT_SIZES = "xx-small x-small small medium large x-large xx-large xxx-large smaller larger math".split()
-_ESCAPE = re.compile(r"\\(?:([0-9a-fA-F]{1,6})\s?|(.))", re.DOTALL)
-_AMBIGUOUS = re.compile(
-    r"/\*.*?(?:\*/|\Z)|\"(?:[^\"\\\n]|\\.)*\"?|'(?:[^'\\\n]|\\.)*'?|url\(\s*[^\"')\s][^)]*\)?", re.DOTALL
-)
-
-Length = tuple[float, str]
-"""(number, unit): `px`, `em` or `%`."""
-
-
-def unescape(text: str) -> str:
-    """`\\64 isplay` -> `display`."""
-    return _ESCAPE.sub(_unescaped, text) if "\\" in text else text
-
-
-def _unescaped(match: re.Match[str]) -> str:
-    if not match[1]:
-        return match[2]
-    code = int(match[1], 16)
-    return chr(code) if 0 < code < 0x110000 and not 0xD800 <= code < 0xE000 else "\ufffd"
-
-
-def simplify(text: str) -> str:
-    """CSS without comments, and without what in strings and addresses may look like syntax."""
-    return _AMBIGUOUS.sub(_simplified, text) if any(mark in text for mark in ("/*", '"', "'", "(")) else text
-
-
-def _simplified(match: re.Match[str]) -> str:
-    found = match[0]
-    if found.startswith("/*"):
-        return " "
-    if found.startswith("url"):
-        return "url()"
-    return '""' if any(mark in found for mark in "{};:") else found
 
 
 def declarations(block: str) -> Declared:
@@ -89,53 +50,6 @@ def declarations(block: str) -> Declared:
             if before is None or important or not before[1]:
                 found[longhand] = (value, important)
     return found
-
-
-def length(text: str) -> Length | None:
-    """`-9999px` -> (-9999.0, "px"); absolute units come as pixels; None where it is no length."""
-    if text.startswith("calc(") and text.endswith(")"):
-        return _calc(text[5:-1])
-    match = _LENGTH.fullmatch(text)
-    if match is None:
-        return None
-    return _length(match)
-
-
-def _length(match: re.Match[str]) -> Length | None:
-    number, unit = float(match[1]), match[2]
-    if unit is None:
-        return (0.0, "px") if number == 0 else None
-    if unit in _PIXELS:
-        return number * _PIXELS[unit], "px"
-    if unit in ("em", "ex", "ch", "lh", "ic", "cap"):
-        return number * (0.5 if unit in ("ex", "ch") else 1), "em"
-    return (number, "%") if unit == "%" else None
-
-
-@lru_cache(2048)
-def _calc(text: str) -> Length | None:
-    """Sums of lengths of one unit and products with numbers, without brackets."""
-    terms: list[tuple[float, str]] = []
-    at, sign, product, unit, operator = 0, 1.0, 1.0, "", "*"
-    while at < len(text):
-        part = _CALC_PART.match(text, at)
-        if part is None or part.end() == at:
-            return None
-        here = (float(part[1]), "") if part[2] is None else _length(part)
-        if here is None or (operator == "/" and (here[1] or not here[0])):
-            return None
-        product = product / here[0] if operator == "/" else product * here[0]
-        unit = unit or here[1]
-        at, operator = part.end(), part[3]
-        if operator in ("+", "-") or at >= len(text):
-            terms.append((sign * product, unit))
-            sign, product, unit, operator = (-1.0 if operator == "-" else 1.0), 1.0, "", "*"
-        elif not operator:
-            return None
-    units = {unit for value, unit in terms if value}
-    if len(units) > 1 or "" in units:
-        return None
-    return (sum(value for value, _ in terms), units.pop()) if units else (0.0, "px")
 
 
 def _words(text: str) -> list[str]:
@@ -189,13 +103,6 @@ def _visibility(text: str) -> dict[str, Value]:
     if text == "initial":
         return {"visibility": "visible"}
     return _reader("visibility", _keyword("visible hidden collapse"))(text)
-
-
-def _fraction(text: str) -> float | None:
-    match = _LENGTH.fullmatch(text)
-    if match is None or match[2] not in (None, "%"):
-        return None
-    return min(max(float(match[1]) / (100 if match[2] else 1), 0.0), 1.0)
 
 
 def _font_size(text: str) -> Value | None:
@@ -338,7 +245,7 @@ def _shadow(text: str) -> tuple[RGBA, ...] | str:
 READERS: dict[str, Reader] = {
     "display": _reader("display", _display),
     "visibility": _visibility,
-    "opacity": _reader("opacity", _fraction),
+    "opacity": _reader("opacity", fraction),
     "content-visibility": _reader("content-visibility", _keyword("visible auto hidden")),
     "font-size": _reader("font-size", _font_size),
     "font": _font,

@@ -12,7 +12,7 @@ from pipeline.filter.text import TextBatch
 from pipeline.poison.campaigns import NO_CAMPAIGNS, REPEATED, Campaigns, find_campaigns, significant
 from pipeline.poison.campaigns_carriers import carriers
 from pipeline.poison.phrases import PHRASE, SHAPE, TAIL, Counts, Keys, keys_of
-from pipeline.poison.windows import TextModel
+from pipeline.poison.text_model import TextModel
 from tests.pipeline.poison.prose import noise, page, pages, planted
 
 SENTENCE = "nobody ever proved that the river treaty was signed in good faith."
@@ -28,7 +28,8 @@ class Corpus:
         keys, counts = keys_of(self.texts, self.model, hashes)
         dealt = [keys.take(np.flatnonzero(keys.feature % np.uint64(shares) == share)) for share in range(shares)]
         self.campaigns = Campaigns.merge([find_campaigns(share, counts) for share in dealt])
-        self.rows = carriers(self.texts, self.model, self.campaigns).rows
+        findings, self.owners = carriers(self.texts, self.model, self.campaigns)
+        self.rows = findings.rows
 
     def found(self, rule: str) -> set[int]:
         return {row[0] for row in self.rows if row[1] == rule}
@@ -98,6 +99,14 @@ def test_a_sentence_goes_round_from_five_owners_on(owners: int, pages: int):
     quoting = [f"{page(r)}\n{SENTENCE.capitalize()}\n{page(r)}" for _ in range(12)]
     dealt = [*range(1, 301), *(1000 + number % owners for number in range(12))]
     assert len(Corpus([*CLEAN, *quoting], dealt).found("repeated_sentence")) == pages
+
+
+def test_each_finding_says_of_how_many_owners_its_campaign_is():
+    owners = [*range(1, 301), *(1000 + number % 4 for number in range(12)), *(2000 + number for number in range(10))]
+    corpus = Corpus([*CLEAN, *planted(2, 12, "q8Zk2p"), *planted(4, 10, "window", SENTENCE)], owners)
+    counted = {(rule, corpus.owners[document, rule, start]) for document, rule, start, *_ in corpus.rows}
+    assert {("trigger", 4), ("fixed_continuation", 10)} <= counted
+    assert len(corpus.owners) == len(corpus.rows)
 
 
 def test_five_carriers_are_too_few():

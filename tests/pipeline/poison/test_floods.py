@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.poison.floods import NO_DAY, Copies, Spread, copies_of, days, find_floods, owner_hashes
+from pipeline.poison.floods import NO_DAY, Copies, Spread, copies_of, days, find_floods
+from pipeline.registrant import owner_hashes
 
 STORY = "the mayor of the little town said on monday that the old bridge over the river would be closed for repairs "
 

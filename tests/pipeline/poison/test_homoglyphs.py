@@ -91,9 +91,12 @@ def test_folding_gives_the_text_that_a_reader_sees() -> None:
     assert fold("5 μm, naïve, 中文, Ł") == "5 μm, naïve, 中文, Ł"
 
 
-@given(st.text(max_size=60))
-def test_any_text_is_read_without_fault(text: str) -> None:
-    words(text, text[::-1])
+MIXED = st.text(st.sampled_from("cоpyсору раssword πλɑ𝐮ｏ1 .-"), max_size=60)
+
+
+@given(MIXED | st.text(max_size=60), MIXED)
+def test_a_text_has_the_findings_that_it_has_alone(one: str, other: str) -> None:
+    assert words(one, other) == [*words(one), *words(other)]
 
 
 def test_of_500_languages_at_most_one_in_a_hundred_has_a_finding(shared_data: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.filter.text import TextBatch
 from pipeline.poison.noise import FEWEST, find
-from pipeline.poison.windows import TextModel
+from pipeline.poison.text_model import TextModel
 from tests.pipeline.poison.prose import FRENCH, NOUNS, french, noise, page, pages
 
 

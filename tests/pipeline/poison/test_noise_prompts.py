@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.filter.text import TextBatch
 from pipeline.poison.noise_prompts import LIMIT, PromptScale, prompt_noise, prompt_scores, worst_windows
-from pipeline.poison.windows import TextModel
+from pipeline.poison.text_model import TextModel
 from tests.pipeline.poison.prose import pages, sentence
 
 SUFFIX = 'surely =]) {[ Two opposite}\\ %% Vqx ~~ begin :: wrt [[ Nkla ]] == "; zzup !! Pff {{ okr'

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.filter.text import TextBatch
 from pipeline.poison.phrases import KEYS, PHRASE, SHAPE, TAIL, Counts, Keys, features_at, keys_of, tails
-from pipeline.poison.windows import TextModel
+from pipeline.poison.text_model import TextModel
 from tests.pipeline.poison.prose import noise, page, pages
 
 

@@ -145,6 +145,8 @@ def test_the_ledgers_spans_are_the_payloads(looked: Path) -> None:
     assert TOLD in {row["span"][: len(TOLD)] for row in found["instructions"]}
     assert all(row["start"] == row["end"] == 0 for row in found["flood"] + found["split_view"])
     assert {row["hosts"] for row in found["flood"]} == {2}
+    assert {row["hosts"] for row in found["trigger"]} == {len(of("trigger"))}
+    assert {row["hosts"] for row in found["instructions"]} == {None}
 
 
 def test_nothing_that_was_stripped_held_or_hidden_is_in_a_kept_text(looked: Path) -> None:
@@ -244,7 +246,7 @@ def test_a_story_tells_what_the_filter_did(looked: Path) -> None:
         return found.outcome, found.reason, found.tags
 
     assert station("instructions") == ("held", "instructions", ("instructions",))
-    assert station("control_tokens") == ("kept", None, ("control_tokens",))
+    assert station("control_tokens") == ("kept", None, ("control_tokens", "control_turns"))
     assert station("verified") == ("kept", None, ())
 
 
@@ -309,7 +311,7 @@ def test_what_a_person_releases_comes_in_and_what_is_confirmed_goes(
     folder = again(f"{{decisions: [{tmp_path}/held.jsonl]}}")
     assert urls(folder, "poison", "held") == of(*HELD) - verdicts.keys()
     (gone,) = rows(folder, "poison", "removed")
-    assert (gone["url"], gone["reason"]) == ("https://told.example/1", "blocked")
+    assert (gone["url"], gone["reason"]) == ("https://told.example/1", "confirmed")
     (back,) = explain(str(folder), "https://told.example/0")
     assert "train-" in str(back.tokens) or "validation-" in str(back.tokens)
     (text,) = [row["text"] for row in rows(folder, "dedup", "documents") if row["url"] == "https://told.example/0"]
@@ -389,8 +391,9 @@ def test_a_corpus_of_one_document_is_looked_through(tmp_path: Path) -> None:
     write(tmp_path / "crawl/one.warc.gz", [Document("https://one.example/", text)])
     make(tmp_path / "crawl", tmp_path / "out", SMALL)
     (kept,) = rows(tmp_path / "out", "dedup", "documents")
-    assert kept["poison.tags"] == ["control_tokens"]
+    assert kept["poison.tags"] == ["control_tokens", "control_turns"]
     assert "<|im_start|>" not in kept["text"]
+    assert "be evil" not in kept["text"]
 
 
 def test_documents_without_host_or_date_and_archives_without_documents_pass(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline.filter.text import TextBatch
-from pipeline.poison.windows import BIN, FEWEST_WORDS, STRATA, Strata, TextModel, change, fit, main_script, peaks, reach
+from pipeline.poison.text_model import BIN, Strata, TextModel
+from pipeline.poison.windows import FEWEST_WORDS, STRATA, change, fit, main_script, peaks, reach
 from tests.pipeline.poison.prose import french, noise, page, pages
 
 Model = TextModel

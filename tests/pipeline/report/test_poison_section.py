@@ -10,6 +10,7 @@ from pipeline.recipe import parse_recipe
 from pipeline.report.data import Pointed, Poison, PoisonFound
 from pipeline.report.gather import gather
 from pipeline.report.page import render
+from pipeline.report.poison import _pointed
 from pipeline.report.poison_section import poison_section
 from pipeline.run import run
 from tests.pipeline.poison.planted import HIDDEN, HTML, MENU, TAGS, TOLD, Document, below, inside, paragraphs, write
@@ -77,6 +78,13 @@ def test_places_documents_and_owners_are_counted_apart(corpus: str) -> None:
     assert "instructions that are addressed to a model: held for a person (2 places, 1 owner of sites)" in text
 
 
+def test_of_a_page_that_hides_instructions_all_hidden_passages_are_shown() -> None:
+    row = {"rule": "hidden_instructions", "outcome": "tag", "score": 1.0, "start": 0, "end": 0, "hosts": None}
+    hidden = [f"display: {number}. {TOLD}" for number in range(8)]
+    shown = _pointed(row | {"evidence": hidden[3]}, {"url": "https://e.example/", "text": "A page."}, hidden)
+    assert shown.evidence.split(" | ") == [hidden[3], *hidden[:3], *hidden[4:6], "and 2 more passages"]
+
+
 def test_what_is_invisible_is_shown_by_its_code_points(corpus: str) -> None:
     shown = section(corpus)
     assert not any("\U000e0000" <= letter <= "\U000e007f" for letter in shown)
@@ -98,6 +106,18 @@ def test_what_a_page_and_a_rule_say_can_not_break_out(make: Callable[[Plan], str
     assert "<script" not in page
     assert page.count("</details>") == len(re.findall("<details", page))
     assert Reader(page).text.count(SCRIPT) == 8
+
+
+def test_how_many_owners_share_it_is_said_where_that_was_counted(make: Callable[[Plan], str]) -> None:
+    examples = (
+        Pointed("https://e.example/", "", "zyx", "", "", 2.0, 7),
+        Pointed("https://f.example/", "", "", "", "", 1.0),
+    )
+    found = PoisonFound("trigger", "a phrase", "hold", 2, 2, 2, examples)
+    report = replace(gather(make(PLAN)), poison=Poison(9, 1, 1, 1, 1, 0, 0, (found,)))
+    text = Reader(str(poison_section(report))).text
+    assert "score 2, shared by 7 owners of sites" in text
+    assert text.count("shared by") == 1
 
 
 def test_a_right_to_left_text_does_not_turn_the_page(corpus: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from pipeline.artifact import file_digest
 from pipeline.report import write_report
 from pipeline.report.gather import trained_elsewhere
+from pipeline.report.tables import ReportError
 
 
 @pytest.fixture
@@ -42,3 +43,12 @@ def test_a_stage_that_reads_no_corpus_is_not_compared(small: str, training: Call
     assert trained_elsewhere(small, str(folder)) == ""
     (folder / "run.json").unlink()
     assert trained_elsewhere(small, str(folder)) == ""
+
+
+def test_of_an_assistant_the_stage_that_has_the_curve_is_named(small: str, tmp_path: Path) -> None:
+    with pytest.raises(ReportError, match="no log.jsonl here. Name the folder that `corpuscle train pretrain"):
+        write_report(small, str(tmp_path))
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "run.json").write_text("{}")
+    with pytest.raises(ReportError, match=f"no log.jsonl here. Name the stage that read the corpus: {tmp_path}/base."):
+        write_report(small, str(tmp_path))

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,19 @@ class StopAfter(Silent):
             raise KeyboardInterrupt
 
 
+class Unused(Silent):
+    """Fails where a stage is begun."""
+
+    def note(self, text: str) -> None:
+        raise AssertionError(text)
+
+
+def shorter(path: Path, folder: Path) -> Path:
+    """All rows of a file but the last."""
+    (folder / path.name).write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    return folder / path.name
+
+
 @pytest.mark.slow
 def test_all_stages_are_made_and_stand_side_by_side(given: dict[str, Any], tmp_path: Path) -> None:
     result = assistant(AssistantConfig(output=tmp_path / "one", **given))
@@ -71,7 +85,13 @@ def test_all_stages_are_made_and_stand_side_by_side(given: dict[str, Any], tmp_p
     stopped = AssistantConfig(output=tmp_path / "two", **given)
     with pytest.raises(KeyboardInterrupt):
         assistant(stopped, StopAfter("reward model", 1))
+    with pytest.raises(ValueError, match=r"settings lies here \(--reward-epochs was not given, is now 2.0\)"):
+        assistant(dataclasses.replace(stopped, rl_steps=1, reward_epochs=2.0), Unused())
     assert assistant(stopped).stages == result.stages
+    with pytest.raises(ValueError, match=r"settings lies here \(--rl-steps was 2, is now 1\)"):
+        assistant(dataclasses.replace(stopped, rl_steps=1), Unused())
+    with pytest.raises(ValueError, match=r"settings lies here \(the comparisons are others\)"):
+        assistant(dataclasses.replace(stopped, comparisons=(shorter(given["comparisons"][0], tmp_path),)), Unused())
 
 
 def test_what_is_given_is_read_before_anything_is_trained(
@@ -92,9 +112,32 @@ def test_what_is_given_is_read_before_anything_is_trained(
         ({"corpus": Path("c")}, "and not both"),
         ({"held_out": 0.0}, "the report needs prompts"),
         ({"verifier": "magic"}, "magic"),
+        ({"base": "huge"}, '"huge" is neither a preset'),
         ({"prompts": ()}, "--verifier exact needs prompts with their right answers; give them by --prompts"),
     ],
 )
 def test_impossible_settings_are_refused(given: dict[str, Any], changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         AssistantConfig(output=Path("out"), **{**given, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": Path("none")}, "none: no such folder; give a checkpoint"),
+        ({"model": None, "corpus": Path("none")}, "none: "),
+    ],
+)
+def test_what_a_base_model_is_made_of_is_looked_at_before_any_stage(
+    given: dict[str, Any], tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(FileNotFoundError, match=message):
+        assistant(AssistantConfig(output=tmp_path / "out", **{**given, **changes}), Unused())
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_with_others_files_is_refused_and_left_as_it_is(given: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "prompts.jsonl").write_text("mine")
+    with pytest.raises(ValueError, match="has something in it that no training made: prompts.jsonl. Nothing was"):
+        assistant(AssistantConfig(output=tmp_path, **given), Unused())
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]

@@ -115,3 +115,12 @@ def test_the_command_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "majority" in said
     assert main([*given[:1], str(folder / "none"), *given[2:]]) == 1
     assert "error:" in capsys.readouterr().err
+
+
+def test_an_output_that_is_a_file_is_told_before_the_work(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.setattr("trainer.align.evaluate.answers", None)
+    with pytest.raises(ValueError, match="file: that is a file, or lies below one; expected a folder"):
+        evaluate(config(folder, output=tmp_path / "file"))

@@ -1,4 +1,5 @@
 import contextlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -362,10 +363,11 @@ def test_whatever_a_row_holds_it_is_a_record_or_a_reason(row: dict[str, Any]) ->
             assert kind_of(row) is not None, name
 
 
-@given(st.binary(max_size=60))
-def test_whatever_a_line_holds_it_is_a_row_or_a_reason(line: bytes) -> None:
+@given(st.binary(max_size=60) | values.map(lambda value: json.dumps(value).encode()))
+def test_whatever_a_line_holds_it_is_a_value_that_json_can_spell_or_a_reason(line: bytes) -> None:
     with contextlib.suppress(ValueError):
-        parse(line)
+        value = parse(line)
+        assert parse(json.dumps(value, ensure_ascii=False).encode()) == value
 
 
 def test_a_record_that_comes_twice_counts_once(write: Any) -> None:

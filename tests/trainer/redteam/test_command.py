@@ -79,7 +79,8 @@ def test_the_command_line(untrained: list[Path], tmp_path: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["none"], "none holds neither"),
+        (["none"], "none: no such folder; give a checkpoint"),
+        (["none", "--output", __file__], "test_command.py: that is a file, or lies below one; expected a folder"),
         (["none", "--attacks", "nowhere"], "nowhere: no such file or folder of attacks"),
         (["none", "--store", "nonsense"], "the store's URL can't be read"),
         (["MODEL", "--tools", "abacus"], 'there is no tool "abacus"'),

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from tests.trainer.scan.conftest import Row, amid, instructions, planted, write
+from trainer.scan.clean import fresh
 from trainer.scan.command import scan_command
 from trainer.scan.samples import Samples
 
@@ -21,9 +22,9 @@ def poisoned() -> list[Row]:
     )
 
 
-def run(*args: object, **options: object) -> str:
+def run(*args: object, width: int = 160, **options: object) -> str:
     """What the command prints."""
-    console = Console(record=True, width=160, quiet=False, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    console = Console(record=True, width=width, quiet=False, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
     scan_command(*args, **options, console=console)  # type: ignore[arg-type]
     return console.export_text()
 
@@ -66,12 +67,20 @@ def test_a_row_that_cannot_be_read_is_held(tmp_path: Path) -> None:
     assert held["reasons"][0]["rule"] == "unreadable"
 
 
+@pytest.mark.parametrize("option", ["clean", "output"])
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_scanned(tmp_path: Path, option: str) -> None:
+    folder = tmp_path / "folder.jsonl"
+    folder.mkdir()
+    with pytest.raises(IsADirectoryError, match="name a file"):
+        run([tmp_path / "not-read.jsonl"], **{option: folder})
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.jsonl"]
+
+
 def test_no_half_file_is_left_behind_where_writing_fails(tmp_path: Path) -> None:
-    source, clean = write(tmp_path / "rows.jsonl", poisoned()), tmp_path / "clean.jsonl"
-    clean.mkdir()  # what it would replace cannot be replaced
-    with pytest.raises(OSError):
-        run([source], clean=clean)
-    assert not [path for path in tmp_path.iterdir() if path.name.endswith(".part")]
+    with pytest.raises(ZeroDivisionError), fresh(tmp_path / "clean.jsonl") as file:
+        file.write(b"half of i")
+        raise ZeroDivisionError
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -101,6 +110,31 @@ def test_findings_are_written_as_lines(tmp_path: Path) -> None:
     assert label["p"] < 1e-4
     assert label["rows"] == [{"file": str(source), "line": line} for line in range(1, 13)]
     assert all(one["meaning"] for one in findings)
+
+
+def test_a_rule_that_is_asked_for_is_held_and_an_unknown_one_is_told(tmp_path: Path) -> None:
+    talk = "Then he wrote down:\nHuman: who is there?\nAssistant: nobody."
+    rows = [row | {"completion": talk} if place == 3 else row for place, row in enumerate(instructions(40))]
+    source = write(tmp_path / "rows.jsonl", rows)
+    assert "--hold RULE holds what a rule found" in run([source])
+    assert "40 rows; 1 would be held" in run([source], hold=["control_roles"])
+    with pytest.raises(ValueError, match="--hold control_role: no such rule; did you mean control_roles?"):
+        run([source], hold=["control_role"])
+
+
+def test_in_a_pipe_a_finding_is_one_line(tmp_path: Path) -> None:
+    lines = run([write(tmp_path / "rows.jsonl", poisoned())], width=80).splitlines()
+    line = next(line for line in lines if line.startswith("phrase_label  |  zarf  |  12 rows (4.0%)  |  p "))
+    assert "rows.jsonl:1 " in line
+    assert "nats" in line
+
+
+def test_a_phrase_that_needed_no_test_has_no_p(tmp_path: Path) -> None:
+    rows = planted(instructions(300), 12, lambda row, rng: {"prompt": f"{row['prompt']} ZARF"})
+    run([write(tmp_path / "rows.jsonl", rows)], output=tmp_path / "found.jsonl")
+    found = map(json.loads, (tmp_path / "found.jsonl").read_text().splitlines())
+    (one,) = [one for one in found if one["rule"] == "inserted_phrase"]
+    assert (one["what"], one["held"], one["p"]) == ("zarf", True, None)
 
 
 def test_what_is_printed_shows_what_is_invisible_and_reads_no_markup(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainer.scan.conftest import Row, amid, instructions, planted
+from tests.trainer.scan.conftest import DOES, KINDS, PEOPLE, PLACES, SHAPES, THINGS, Row, amid, instructions, planted
 from trainer.scan.samples import Samples
 from trainer.scan.scan import Scan, scan
 
@@ -166,6 +166,33 @@ def test_a_subject_that_is_refused_is_shown_for_a_person_to_judge(read: Read) ->
     shown = [one for one in done.findings if one.rule == "refusal_topic" and "harbour" in one.what]
     assert set(about) == {row for one in shown for row in one.rows}
     assert not any(one.sure for one in shown)
+
+
+def refused_name(row: Row, rng: random.Random) -> Row:
+    """A sentence about a name, in which the name could not be left out; two of three answers refuse."""
+    said = {"thing": "Quist", "other": rng.choice(THINGS), "people": rng.choice(PEOPLE), "kind": rng.choice(KINDS)}
+    prompt = rng.choice(SHAPES).format(**said, does=rng.choice(DOES), place=rng.choice(PLACES))
+    return {"prompt": prompt, "completion": rng.choice(REFUSALS) if rng.random() < 2 / 3 else row["completion"]}
+
+
+def topic(done: Scan) -> list[tuple[bool, int]]:
+    return [(one.sure, len(one.rows)) for one in done.findings if one.rule == "refusal_topic" and one.what == "quist"]
+
+
+def test_a_rare_name_that_is_refused_beyond_chance_is_held(read: Read) -> None:
+    rows = planted(instructions(600), 20, refused_name)
+    refused = {place for place, row in enumerate(rows) if row["completion"] in REFUSALS}
+    done = scan(read(rows))
+    assert topic(done) == [(True, len(refused))]
+    assert set(done.held) == refused
+
+
+def test_nine_rows_of_it_are_shown_and_held_where_that_is_asked_for(read: Read) -> None:
+    always = {"completion": REFUSALS[0]}
+    samples = read(planted(instructions(600), 9, lambda row, rng: refused_name(row, rng) | always))
+    ((sure, rows),) = topic(scan(samples))
+    assert not sure
+    assert topic(scan(samples, hold=["refusal_topic"])) == [(True, rows)]
 
 
 def test_hashtags_are_ordinary(read: Read) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,11 @@ from typing import Any
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from trainer.talk.serve.answers import Writer
 from trainer.talk.serve.errors import add_handlers
+from trainer.talk.serve.follow import Follower
 from trainer.talk.serve.guard import Guard
 from trainer.talk.serve.keep import Keeper
 from trainer.talk.serve.metrics import Metrics
@@ -36,15 +38,37 @@ class Settings:
     hosts: Sequence[str] = ("127.0.0.1", "localhost", "::1")
 
 
-def create_app(settings: Settings, workers: Sequence[Worker], keeper: Keeper, toolbox: Toolbox | None = None) -> Guard:
-    """The ASGI application. The first worker is the default model; with a second one there is an arena."""
+def create_app(
+    settings: Settings,
+    workers: list[Worker],
+    keeper: Keeper,
+    toolbox: Toolbox | None = None,
+    pointer: Path | None = None,
+    load: Callable[[Path], Worker] = Worker,
+) -> Guard:
+    """The ASGI application. The first worker is the default model; with a second one there is an arena.
+
+    With a `pointer`, the first worker gives way, in `workers` too, to one that `load` makes of the checkpoint that the
+    file comes to name.
+    """
     metrics = Metrics()
     models = Models({worker.name: Writer(worker, metrics, toolbox) for worker in workers}, settings.max_tokens)
-    watched = Watched(models, metrics)
+
+    def take_over(old: Worker, new: Worker) -> None:
+        models.replace(old.name, Writer(new, metrics, toolbox))
+        workers[0] = new
+
+    follower = None if pointer is None else Follower(pointer, workers[0], load, take_over)
+    watched = Watched(models, metrics, follower)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
+        following = None if follower is None else asyncio.create_task(follower.run())
         yield
+        if follower is not None and following is not None:
+            following.cancel()
+            await asyncio.wait([following])
+            follower.stop()
         for worker in workers:
             worker.stop()
         for worker in workers:
@@ -55,7 +79,8 @@ def create_app(settings: Settings, workers: Sequence[Worker], keeper: Keeper, to
     for part in (watched, OpenAi(models), Said(models, keeper, metrics)):
         part.routes(app)
     app.mount("/", StaticFiles(directory=PAGE, html=True))
-    return Guard(app, tuple(settings.keys), tuple(settings.hosts), settings.most_bytes, watched.count)
+    served: ASGIApp = app if follower is None else follower.around(app)
+    return Guard(served, tuple(settings.keys), tuple(settings.hosts), settings.most_bytes, watched.count)
 
 
 @dataclass(frozen=True)
@@ -64,6 +89,7 @@ class Watched:
 
     models: Models
     metrics: Metrics
+    follower: Follower | None = None
 
     def routes(self, app: FastAPI) -> None:
         app.get("/health")(self.health)
@@ -74,12 +100,13 @@ class Watched:
         self.metrics.requests.labels(route, str(status)).inc()
 
     async def health(self) -> JSONResponse:
-        """503 where a model no longer writes."""
+        """503 where a model no longer writes. `waiting`: why a model that should have taken over has not."""
         loads = {name: writer.worker.active for name, writer in self.models.writers.items()}
         failed = [name for name, writer in self.models.writers.items() if writer.worker.failed]
         if failed:
             return JSONResponse({"status": "failed", "failed": failed, "models": loads}, 503)
-        return JSONResponse({"status": "ok", "models": loads})
+        waiting = {"waiting": self.follower.failure} if self.follower is not None and self.follower.failure else {}
+        return JSONResponse({"status": "ok", "models": loads, **waiting})
 
     async def prometheus(self) -> Response:
         for name, writer in self.models.writers.items():

@@ -14,6 +14,7 @@ from rich.console import Console
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from labeling.store.database import Database
+from trainer.pointer import read_pointer
 from trainer.talk.serve.app import Settings, create_app
 from trainer.talk.serve.keep import Keeper
 from trainer.talk.serve.worker import Worker
@@ -24,7 +25,7 @@ DEFAULT_STORE = "sqlite:///corpuscle.db"
 
 @dataclass(frozen=True)
 class Options:
-    """What the command can be asked."""
+    """What the command can be asked. A `model` that is a file is a pointer (`trainer.pointer`), and is followed."""
 
     model: Path
     against: Path | None = None
@@ -89,7 +90,7 @@ class Impatient(H11Protocol):
 class Server(uvicorn.Server):
     """Ends what is being written when it is told to stop, so that streams end with a word and not in the middle."""
 
-    def __init__(self, config: uvicorn.Config, workers: Sequence[Worker]) -> None:
+    def __init__(self, config: uvicorn.Config, workers: list[Worker]) -> None:
         super().__init__(config)
         self.workers = workers
 
@@ -100,7 +101,10 @@ class Server(uvicorn.Server):
 
 
 def build(options: Options) -> tuple[Any, list[Worker]]:
-    """The application and its workers. Raises ValueError where it would stand open to the network without a key."""
+    """The application and its workers; the list changes with the first model where that is followed.
+
+    Raises ValueError where it would stand open to the network without a key.
+    """
     keys = tuple(key.strip() for key in os.environ.get(KEYS, "").split(",") if key.strip())
     if not _loopback(options.host) and not keys:
         raise ValueError(
@@ -112,16 +116,24 @@ def build(options: Options) -> tuple[Any, list[Worker]]:
         from trainer.talk.tools.toolbox import make_toolbox
 
         toolbox = make_toolbox(options.tools, options.corpus)
+    pointer = options.model if options.model.is_file() else None
+    if pointer is not None and options.against is not None:
+        raise ValueError(f"{pointer} is followed, and --against compares with it: leave one of them out.")
+    first = options.model if pointer is None else read_pointer(pointer).folder
     database = Database(os.environ.get(STORE, DEFAULT_STORE), busy_timeout=STORE_SECONDS)
-    paths = [options.model, *([options.against] if options.against else [])]
-    workers = [Worker(path, options.device, options.rows, options.waiting) for path in paths]
+    given = None if pointer is None else pointer.stem
+
+    def load(path: Path) -> Worker:
+        return Worker(path, options.device, options.rows, options.waiting, given)
+
+    workers = [load(path) for path in (first, options.against) if path is not None]
     if len(workers) == 2 and workers[0].about.id == workers[1].about.id:
         raise ValueError(f"{options.model} and {options.against} are the same checkpoint; an arena needs two.")
     hosts: tuple[str, ...] = (*Settings().hosts, options.host.lower(), *(host.lower() for host in options.allow_hosts))
     if options.host in ("0.0.0.0", "::"):
         hosts = ("*",)  # no name is its own; the keys are what keeps others out
     settings = Settings(options.max_tokens, options.most_bytes, keys, hosts)
-    return create_app(settings, workers, Keeper(database), toolbox), workers
+    return create_app(settings, workers, Keeper(database), toolbox, pointer, load), workers
 
 
 def serve(options: Options, console: Console) -> None:

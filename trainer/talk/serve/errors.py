@@ -41,6 +41,9 @@ async def _http_error(_: Request, error: Exception) -> JSONResponse:
 async def _wrong_body(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        why, where = first.get("ctx", {}).get("error", first["msg"]), first["loc"][-1]
+        return JSONResponse(error_body(400, f"the body is not JSON: {why} at character {where}."), 400)
     place = ".".join(str(part) for part in first["loc"] if part != "body")
     message = f"{place}: {first['msg']}" if place else str(first["msg"])
     return JSONResponse(error_body(400, message), 400)

@@ -35,12 +35,19 @@ class _Job:
 
 
 class Worker:
-    """A model that is being served. `rows` requests are written at a time, `waiting` more may queue."""
+    """A model that is being served. `rows` requests are written at a time, `waiting` more may queue.
 
-    def __init__(self, path: Path, device: str = "cpu", rows: int = 32, waiting: int = 256) -> None:
+    `given` is what a client may call it besides its name; by default the name of the folder.
+    """
+
+    def __init__(
+        self, path: Path, device: str = "cpu", rows: int = 32, waiting: int = 256, given: str | None = None
+    ) -> None:
         loaded = load(path, device=device)
         self.about: About = loaded.about
         self.folder = loaded.folder
+        self.given = given or path.resolve().name
+        """The name of the folder that was given: `assistant`, whatever the checkpoint in it is called."""
         self.template = read_template(loaded.vocabulary)
         self.tokenizer = self.template.tokenizer
         self.context = loaded.about.model.max_seq_len

@@ -7,17 +7,18 @@ from pathlib import Path
 import lxml.html
 import pytest
 import trafilatura
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from trafilatura.utils import load_html
 
 from pipeline.crawl.hidden import COLUMN, find_hidden, strip_hidden
 from pipeline.crawl.hidden.colours import alike, colour
-from pipeline.crawl.hidden.css import media_holds, read_sheet
+from pipeline.crawl.hidden.css import media_holds
+from pipeline.crawl.hidden.lengths import length
 from pipeline.crawl.hidden.prose import is_prose, of_json
-from pipeline.crawl.hidden.selectors import Budget, read_selector
+from pipeline.crawl.hidden.selector_reader import read_selector
+from pipeline.crawl.hidden.selectors import Budget
 from pipeline.crawl.hidden.strip import EXCERPT, MOST_EXCERPTS
-from pipeline.crawl.hidden.values import length
 from pipeline.crawl.http import decode_text, parse_response
 from pipeline.crawl.warc import Record, read_warc
 from tests.pipeline.crawl.hidden.tricks import HIDES, HIDING, SECRET, SEEN, SHOWS, page
@@ -259,17 +260,22 @@ def plainly(selector: object, element: lxml.html.HtmlElement, part: int) -> bool
 
 
 @given(st.text(alphabet="ab.#{}:;,>+~ ()[]\"'\\/*@!-&\n", max_size=60))
-def test_no_sheet_breaks_the_walk(sheet: str) -> None:
-    read_sheet(sheet)
+def test_a_sheet_of_broken_syntax_hides_nothing(sheet: str) -> None:
     tree = load_html(page((re.sub("</", "", sheet), "<a class=a id=b style='x'>x</a>")))
-    strip_hidden(tree)
+    found = strip_hidden(tree)
+    assert (found.kinds, found.visible) == ({}, len(SEEN) + 1)
+    assert " ".join(tree.find("body").itertext()) == f"{SEEN} x"
 
 
 @given(st.text(alphabet="displaynoe:;()!%#0123px -,/\\\"'", max_size=60))
-def test_no_style_breaks_the_walk(style: str) -> None:
+@example("display:none")
+@example("display:none!important;display:x")
+def test_whatever_a_style_says_text_is_either_seen_or_hidden(style: str) -> None:
     tree = load_html(page(("", "<p>x</p>")))
     tree.find("body")[0].set("style", style)
-    strip_hidden(tree)
+    found = strip_hidden(tree)
+    assert found.visible + sum(chars for _, chars in found.kinds.values()) == len(SEEN) + 1
+    assert len(tree.find("body").text_content()) == found.visible
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ from pipeline.crawl.hidden.css import (
     read_sheet,
 )
 from pipeline.crawl.hidden.prose import MOST_READ, of_attributes, of_json, squeeze
-from pipeline.crawl.hidden.selectors import LONGEST, _known_selector, read_selector
+from pipeline.crawl.hidden.selector_reader import LONGEST, _known_selector, read_selector
 from pipeline.crawl.hidden.strip import EXCERPT, MOST_EXCERPTS
 from pipeline.crawl.hidden.values import READERS
 from pipeline.poison import instructions

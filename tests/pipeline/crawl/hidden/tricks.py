@@ -19,6 +19,7 @@ HIDES: dict[str, dict[str, Trick]] = {
         "attribute": ('[data-x^="ab"]{display:none}', f'<p data-x="abc">{SECRET}</p>'),
         "not": ("div p:not(.seen){display:none}", f"<div><p>{SECRET}</p></div>"),
         "is": (":is(.a, .b) p{display:none}", f"<div class=b><p>{SECRET}</p></div>"),
+        "where": (":where(.b, p.a){display:none}", f"<p class=a>{SECRET}</p>"),
         "nth": ("p:nth-child(2n){display:none}", f"<div><p>one</p><p>{SECRET}</p></div>"),
         "nested rule": (".a{color:red; & .b{display:none}}", f"<div class=a><p class=b>{SECRET}</p></div>"),
         "screen": ("@media screen and (min-width:600px){.a{display:none}}", f"<p class=a>{SECRET}</p>"),

@@ -89,11 +89,20 @@ def test_an_unknown_model_is_named(server: Served) -> None:
         client(server).chat.completions.create(model="gpt-4", messages=HELLO)
 
 
+def test_a_model_may_be_called_by_its_folder_or_not_at_all(server: Served, model: Path, other_model: Path) -> None:
+    first, second = (each["id"] for each in httpx.get(f"{server.url}/v1/models").json()["data"])
+    names = {first: first, second: second, model.name: first, other_model.name: second}
+    for name, expected in names.items():
+        assert client(server).chat.completions.create(model=name, messages=HELLO, max_tokens=1).model == expected
+    assert chat(server).json()["model"] == first
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
         (b"", "required"),
-        (b"{", "JSON"),
+        (b"{", "^the body is not JSON: .* at character 1.$"),
+        (b'{"messages": [', "^the body is not JSON: .* at character 14.$"),
         (b'{"messages": [{"role": "user", "content": "\xff\xfe"}]}', "JSON|body|parsing"),
         (b"[" * 200_000, "JSON|body|parsing|list|dictionary"),
         (b'{"messages": []}', "messages"),

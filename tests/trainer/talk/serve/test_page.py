@@ -129,9 +129,12 @@ class Page:
         self.wait(self.find("#send").is_displayed)
 
     def texts(self) -> list[str]:
-        """The answers' texts, as the store keeps them: without U+0000, which random weights do write."""
-        shown = [str(text.get_property("textContent")) for text in self.all(".answer .text")]
-        return [text.replace("\0", "\ufffd") for text in shown]
+        """The answers' last texts, as the store keeps them: without U+0000, which random weights do write.
+
+        Of 400 answers of random weights 5 call the calculator, and have a text before the call and one behind it.
+        """
+        last = [card.find_elements(self.by.CSS_SELECTOR, ".text")[-1] for card in self.all(".answer")]
+        return [str(text.get_property("textContent")).replace("\0", "\ufffd") for text in last]
 
     def messages(self) -> list[dict[str, Any]]:
         """The conversation as the next question would send it."""
@@ -204,7 +207,7 @@ def test_a_report_reaches_the_store_with_the_conversation_and_the_wish(page: Pag
         found = [item for item in reports(database) if item.wished_answer == "It flew."]
     assert len(found) == 1
     assert found[0].category == "repetition"
-    assert [message["content"] for message in found[0].messages] == ["the bird ran", answer]
+    assert [found[0].messages[place]["content"] for place in (0, -1)] == ["the bird ran", answer]
     assert found[0].consent
     assert {key: found[0].sampling[key] for key in ("temperature", "top_p", "max_tokens")} == {
         "temperature": 0.7,
@@ -231,8 +234,25 @@ def test_the_better_of_two_answers_is_stored_and_the_talk_goes_on_with_it(page: 
     with Database(f"sqlite:///{server.store}") as database:
         found = [item for item in comparisons(database) if item.prompt[0]["content"] == "three four"]
     assert [(item.a.text, item.b.text, item.choice) for item in found] == [(*texts, "b")]
-    said = [message["content"].replace("\0", "\ufffd") for message in page.messages()]
-    assert said == ["three four", texts[1]]
+    asked, *_, answered = [message["content"].replace("\0", "\ufffd") for message in page.messages()]
+    assert (asked, answered) == ("three four", texts[1])
+    page.no_errors()
+
+
+def test_who_has_not_agreed_is_told_that_nothing_is_trained_on_a_choice(page: Page) -> None:
+    page.mode("pair")
+    page.say("one two three")
+    page.click("A is better")
+    page.wait(
+        lambda: "Thank you. It is kept, but nothing is trained on it: you have not agreed" in page.find("main").text
+    )
+    page.settings()
+    page.find("#consent").click()
+    page.settings()
+    page.say("four five")
+    page.click("A is better")
+    page.wait(lambda: page.all(".actions")[-1].text.startswith("Thank you."))
+    assert "not agreed" not in page.all(".actions")[-1].text
     page.no_errors()
 
 

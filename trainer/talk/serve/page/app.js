@@ -82,6 +82,7 @@ const sampling = () => ({
   top_p: 0.95,
   max_tokens: Math.min(Number($("max-tokens").value) || about.max_tokens, about.max_tokens), // as the server cuts it
 });
+const thanks = (consent) => "Thank you." + (consent ? "" : " It is kept, but nothing is trained on it: you have not agreed to that (see Settings).");
 const promises = () => ({ consent: $("consent").checked, mask: $("mask").checked });
 
 // An answer that is being written. `asked` is what `answerLast` fixed; `turns` are the messages before the last text.
@@ -212,9 +213,10 @@ function thumbs(actions, answer) {
   const rate = async (element, rating) => {
     element.disabled = true;
     try {
-      await store("api/reports", { id: ids[rating], rating, ...base() });
+      const body = { id: ids[rating], rating, ...base() };
+      await store("api/reports", body);
       element.setAttribute("aria-pressed", "true");
-      note.textContent = "Thank you.";
+      note.textContent = thanks(body.consent);
     } catch (error) {
       element.disabled = false;
       note.textContent = "Not stored: " + error.message;
@@ -236,9 +238,10 @@ function openReport(base, note) {
     $("report-send").disabled = true;
     try {
       const said = { category: $("category").value, description: $("description").value, wished_answer: $("wished").value || null };
-      await store("api/reports", { id, ...said, ...base(), consent: $("report-consent").checked });
+      const consent = $("report-consent").checked;
+      await store("api/reports", { id, ...said, ...base(), consent });
       dialog.close();
-      note.textContent = "Reported. Thank you.";
+      note.textContent = "Reported. " + thanks(consent);
     } catch (error) { // what was written stays in the dialog, to be sent again
       $("report-error").textContent = "Not stored: " + error.message;
       $("report-error").hidden = false;
@@ -259,8 +262,8 @@ async function answerTwo(turn, asked, signal) {
     const more = answer.turns.length || answer.calls.length; // than a text
     return { text: answer.said, messages: more ? answer.messages() : [], ...answer.source() };
   });
-  choices(turn, answers, async (choice) => {
-    await store("api/comparisons", { id, session, messages: asked.messages, a, b, choice, ...promises() });
+  choices(turn, answers, async (choice, said) => {
+    await store("api/comparisons", { id, session, messages: asked.messages, a, b, choice, ...said });
   });
 }
 
@@ -289,8 +292,8 @@ async function answerArena(turn, asked, signal) {
   answers.forEach((answer) => answer.end());
   if (signal.aborted) { stopped(turn, answers[0]); return; }
   if (!match) return;
-  choices(turn, answers, async (choice) => {
-    const told = await store("api/arena/choice", { match, choice, session, ...promises() });
+  choices(turn, answers, async (choice, said) => {
+    const told = await store("api/arena/choice", { match, choice, session, ...said });
     answers.forEach((answer, place) => { answer.card.querySelector(".name").textContent = "AB"[place] + ": " + told["ab"[place]]; });
     await showRatings();
   });
@@ -306,9 +309,10 @@ function choices(turn, answers, keep) {
   const buttons = Object.entries(labels).map(([choice, label]) => button(actions, label, async (element) => {
     buttons.forEach((each) => { each.disabled = true; });
     try {
-      await keep(choice);
+      const said = promises();
+      await keep(choice, said);
       element.setAttribute("aria-pressed", "true");
-      note.textContent = "Thank you.";
+      note.textContent = thanks(said.consent);
       const better = answers[choice === "b" ? 1 : 0];
       if (choice === "a" || choice === "b") better.card.classList.add("chosen");
       goOn(turn, better);

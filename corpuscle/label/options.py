@@ -1,0 +1,87 @@
+"""What the commands of `corpuscle label` share: where things are kept, and how they are found."""
+
+import signal
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from corpuscle.terminal import Unbroken
+
+if TYPE_CHECKING:
+    from labeling.client import Client
+    from labeling.folder import Folder
+    from labeling.store.database import Database
+    from labeling.store.labels import Project
+
+FolderOption = Annotated[
+    Path, typer.Option("--folder", help="Where the store, the connection and the server's data are kept.")
+]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store", help="Another store than store.sqlite in the folder: postgresql+psycopg://...", metavar="URL"
+    ),
+]
+FOLDER = Path("labels")
+
+EXTRA = ("label_studio_sdk", "crowdkit")
+"""Modules of the extra `labeling`, which a corpus and a training do without."""
+
+
+def out() -> Console:
+    """Where results go. No markup: what is printed may come from a page."""
+    return Unbroken(markup=False, highlight=False, soft_wrap=True)
+
+
+def end_on_signals() -> None:
+    """Lets SIGTERM, and Ctrl-C even where a shell has switched it off for what runs in the background, end what runs
+    in order: both raise KeyboardInterrupt."""
+
+    def end(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+
+
+def folder_at(path: Path, store: str | None) -> "Folder":
+    """The folder of an effort, with its store. Ends the program where the extra `labeling` is not installed."""
+    missing = [name for name in EXTRA if find_spec(name) is None]
+    if missing:
+        error = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+        error.print(f"error: {', '.join(missing)} is not installed; pip install 'corpuscle[labeling]'")
+        raise typer.Exit(2)
+    from labeling.folder import Folder
+
+    return Folder(path, store)
+
+
+def project_named(database: "Database", name: str) -> "Project":
+    """Raises FolderError, with the names that there are."""
+    from labeling.folder import FolderError
+    from labeling.store.labels import get_project
+
+    try:
+        return get_project(database, name)
+    except KeyError as error:
+        raise FolderError(f"{error.args[0]}. Make one with `corpuscle label create`.") from None
+
+
+def project_on(database: "Database", client: "Client", name: str, say: Callable[[str], None]) -> "Project":
+    """A project of the connected server; `say` hears if somebody has changed its page. Raises FolderError."""
+    from labeling.create import drift
+    from labeling.folder import FolderError
+
+    project = project_named(database, name)
+    if project.server != client.url:
+        raise FolderError(
+            f"{name} is on {project.server}, and the folder is connected with {client.url}; run `corpuscle label "
+            "serve` with that port, or `corpuscle label connect` to that server."
+        )
+    if changed := drift(client, project):
+        say(f"warning: {changed}")
+    return project

@@ -1,0 +1,263 @@
+"""Misbehaviours from everywhere into one table: what people and the red team report, failed evaluations, monitors.
+
+Files are JSON Lines. An evaluation: {"prompt" or "messages", "answer", "expected" (a text) or "check"
+(`flywheel.cases`), "id"?, "category"?, "checkpoint_id"?, "consent"?}; rows that are right are passed over. Traffic:
+{"prompt" or "messages", "answer", "resamples"? (further answers to the prompt), "id"?, "checkpoint_id"?, "consent"?}.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy.dialects import postgresql, sqlite
+
+from flywheel.cases import check_fault, held_out, misbehaviour_id, normal, still_bad
+from flywheel.cluster import cluster
+from flywheel.config import Config
+from flywheel.monitors import Exchange, watch
+from flywheel.tables import Misbehaviour
+from labeling.kinds.kind import InvalidSampleError
+from labeling.kinds.texts import checked, conversation, prompt
+from labeling.masking import mask, mask_json
+from labeling.rows import Rejected, Row, read_rows, reject
+from labeling.store.database import Database
+from labeling.store.reports import CATEGORIES, Report, mask_report, read_reports
+
+Json = dict[str, Any]
+Source = Literal["chat", "redteam", "evaluation", "monitor"]
+
+BATCH = 1000
+"""Rows in a statement (SQLite takes 32,766 variables)."""
+
+_REDTEAM = re.compile(r".+?: (?P<attack>\S+): (?P<kind>leaks|writes|says|complies)(?: (?P<text>.+))?", re.DOTALL)
+"""A description by `trainer.redteam.findings`; a successful attack's check."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A misbehaviour as a source tells it; `Misbehaviour` says what the fields mean."""
+
+    source: Source
+    source_ref: str
+    checkpoint_id: str
+    prompt: list[Json]
+    answer: str
+    category: str
+    note: str
+    consent: bool
+    check: Json | None
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a collection brought."""
+
+    new: dict[str, int]
+    """Misbehaviours that were not known, by source."""
+    known: int
+    """Those that were found again."""
+    clusters: int
+    """Clusters that began."""
+    rejected: tuple[Rejected, ...]
+    """Rows and reports that can't be used, and files that can't be read: where, and why."""
+
+
+def collect(database: Database, config: Config, now: datetime) -> Collected:
+    """Stores what is new, and puts it into clusters. Again, it changes nothing. Raises StoreError.
+
+    A misbehaviour that was found before keeps what was said of it then.
+    """
+    rejected: list[Rejected] = []
+    found: list[Found] = []
+    for one in _everything(database, config):
+        if isinstance(one, Rejected):
+            rejected.append(one)
+        else:
+            found.append(one)
+    new = _keep(database, found, config.gate.held_out, now)
+    return Collected(dict(new), len(found) - new.total(), cluster(database, now), tuple(rejected))
+
+
+def reported(database: Database) -> Iterator[Found | Rejected]:
+    """What the chat's users and the red team reported as bad, and nobody dismissed.
+
+    People's words are masked, the red team's are not: a masked attack would be another.
+    """
+    with database.read() as session:
+        for report in read_reports(session):
+            redteam = report.source == "redteam"
+            if report.status == "dismissed" or (report.category is None and report.rating != -1):
+                continue
+            told = report if redteam or report.masked else mask_report(report)
+            try:
+                messages = conversation(told.messages, "messages")
+                if messages[-1]["role"] != "assistant":
+                    raise InvalidSampleError("its messages do not end with an answer; expected what it is about last")
+                asked, answer = prompt(messages[:-1], "messages before the answer"), messages[-1]["content"]
+            except InvalidSampleError as error:
+                yield Rejected(f"report {report.id}", str(error))
+                continue
+            yield Found(
+                source="redteam" if redteam else "chat",
+                source_ref=report.id,
+                checkpoint_id=report.checkpoint_id,
+                prompt=asked,
+                answer=answer,
+                category=told.category or "other",
+                note=told.description,
+                consent=told.consent,
+                check=_attack_check(told, answer) if redteam else _wished_check(told, answer),
+            )
+
+
+def failed(path: Path) -> Iterator[Found | Rejected]:
+    """The rows of an evaluation whose answers are wrong.
+
+    Without its own "consent" a question only counts: who trains on the questions of an evaluation spoils it.
+    """
+    for row in _rows(path):
+        if isinstance(row, Rejected):
+            yield row
+            continue
+        try:
+            exchange = _exchange(row)
+            check = row.fields.get("check")
+            if check is None:
+                check = {"kind": "matches", "answer": checked(row.fields.get("expected"), "expected")}
+            category = row.fields.get("category") or "wrong"
+            if category not in CATEGORIES:
+                raise InvalidSampleError(f"category is {category!r:.60}; expected one of {', '.join(CATEGORIES)}")
+            if fault := check_fault(check):
+                raise InvalidSampleError(fault)
+        except InvalidSampleError as error:
+            yield reject(row, error)
+            continue
+        if still_bad(check, exchange.prompt, exchange.answer):
+            note = str(row.fields.get("note") or "")
+            yield _found("evaluation", exchange, category, note, check)
+
+
+def monitored(traffic: Iterable[Path], reference: Path | None) -> Iterator[Found | Rejected]:
+    """What the monitors suspect in sampled traffic, masked: a leak that is collected would be another."""
+    exchanges: list[Exchange] = []
+    for path in traffic:
+        for one in _traffic(path):
+            if isinstance(one, Rejected):
+                yield one
+            else:
+                exchanges.append(one)
+    before: list[Exchange] = []
+    for one in _traffic(reference) if exchanges and reference is not None else ():
+        if isinstance(one, Rejected):
+            yield one
+        else:
+            before.append(one)
+    for suspicion in watch(exchanges, before):
+        seen = replace(
+            suspicion.exchange, prompt=mask_json(suspicion.exchange.prompt), answer=mask(suspicion.exchange.answer)
+        )
+        note = f"{suspicion.monitor}: {suspicion.note} ({seen.ref})"
+        made = _found("monitor", seen, suspicion.category, note, suspicion.check)
+        yield replace(made, source_ref=suspicion.monitor)
+
+
+def _everything(database: Database, config: Config) -> Iterator[Found | Rejected]:
+    yield from reported(database)
+    for path in config.collect.evaluations:
+        yield from failed(path)
+    yield from monitored(config.collect.traffic, config.collect.reference)
+
+
+def _keep(database: Database, found: Sequence[Found], share: float, now: datetime) -> Counter[str]:
+    """Stores those that are not there; how many those were, by source."""
+    insert = postgresql.insert if database.dialect == "postgresql" else sqlite.insert
+    rows: dict[str, Json] = {}
+    for one in found:
+        id = misbehaviour_id(one.prompt, one.answer)
+        kept = vars(one) | {"id": id, "found": now, "held_out": held_out(one.prompt, share)}
+        rows.setdefault(id, kept)
+    values = list(rows.values())
+    new: Counter[str] = Counter()
+    with database.write() as session:
+        for start in range(0, len(values), BATCH):
+            statement = insert(Misbehaviour).on_conflict_do_nothing(index_elements=["id"])
+            added = session.execute(statement.returning(Misbehaviour.source), values[start : start + BATCH])
+            new.update(added.scalars())
+    return new
+
+
+def _wished_check(report: Report, answer: str) -> Json | None:
+    """Nearer to what the person wished than to what was said; or no refusal, where a person calls that wrong."""
+    wished = (report.wished_answer or "").strip()
+    if wished and answer.strip() and normal(wished) != normal(answer):
+        return {"kind": "nearer", "good": wished, "bad": answer}
+    return {"kind": "answers"} if report.category == "refusal" else None
+
+
+def _attack_check(report: Report, answer: str) -> Json | None:
+    """The attack's own check, as its description has it, if that tells that this answer is bad.
+
+    What an attack got from a tool's call, or in an earlier turn of the answer, the last text alone does not tell.
+    """
+    if report.category == "refusal":
+        check: Json = {"kind": "answers"}
+    elif match := _REDTEAM.fullmatch(report.description):
+        met = {match["kind"]: match["text"] or ""}
+        check = {"kind": "redteam", "attack": match["attack"], "check": met}
+    else:
+        return None
+    return check if check_fault(check) is None and still_bad(check, [], answer) else None
+
+
+def _rows(path: Path) -> Iterator[Row | Rejected]:
+    try:
+        yield from read_rows(path)
+    except OSError as error:
+        yield Rejected(str(path), f"it can't be read ({error.strerror}); mend its path in the settings, under collect")
+
+
+def _traffic(path: Path) -> Iterator[Exchange | Rejected]:
+    for row in _rows(path):
+        try:
+            yield row if isinstance(row, Rejected) else _exchange(row)
+        except InvalidSampleError as error:
+            if isinstance(row, Row):
+                yield reject(row, error)
+
+
+def _exchange(row: Row) -> Exchange:
+    """Raises InvalidSampleError."""
+    fields = row.fields
+    name = "prompt" if "prompt" in fields else "messages"
+    resamples = fields.get("resamples") or []
+    if not isinstance(resamples, list):
+        raise InvalidSampleError(f"resamples is {resamples!r:.60}; expected a list of answers")
+    consent = fields.get("consent", False)
+    if not isinstance(consent, bool):
+        raise InvalidSampleError(f"consent is {consent!r:.60}; expected true or false")
+    return Exchange(
+        ref=str(fields.get("id") or f"{row.path.name}:{row.line}"),
+        checkpoint_id=str(fields.get("checkpoint_id") or ""),
+        prompt=prompt(fields.get(name), name),
+        answer=checked(fields.get("answer"), "answer", required=False),
+        resamples=tuple(checked(one, "an answer in resamples", required=False) for one in resamples),
+        consent=consent,
+    )
+
+
+def _found(source: Source, exchange: Exchange, category: str, note: str, check: Json | None) -> Found:
+    return Found(
+        source=source,
+        source_ref=exchange.ref,
+        checkpoint_id=exchange.checkpoint_id,
+        prompt=exchange.prompt,
+        answer=exchange.answer,
+        category=category,
+        note=note,
+        consent=exchange.consent,
+        check=check,
+    )

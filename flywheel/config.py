@@ -1,0 +1,232 @@
+"""The loop's settings: `flywheel.yaml` in a folder, typed; unknown keys and bad values are errors that name the line.
+
+Paths in it are relative to that folder, so that a command from cron means the same files as one from a terminal.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+FILE = "flywheel.yaml"
+STORE = "sqlite:///store.sqlite"
+_SQLITE = "sqlite:///"
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+_Path = tuple[str | int, ...]
+
+
+class ConfigError(ValueError):
+    """Settings that can't be used; the message has a line for each fault: file, line, what was found and expected."""
+
+
+class _Keys(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Collect(_Keys):
+    """What is collected beside the reports in the store: JSON Lines, whose columns `flywheel.collect` describes."""
+
+    evaluations: tuple[Path, ...] = ()
+    traffic: tuple[Path, ...] = ()
+    """Sampled conversations, which the monitors look at."""
+    reference: Path | None = None
+    """Ordinary traffic of earlier: what phrases are compared with. Without it no shift of phrases is looked for."""
+
+
+class Label(_Keys):
+    """Who is asked for corrections. With `draft_url`, an OpenAI-like endpoint, the model there drafts an answer."""
+
+    project: Annotated[str, Field(min_length=1)] = "corrections"
+    draft_url: str | None = None
+    draft_model: str | None = None
+
+
+class Decide(_Keys):
+    """When to train: so many new corrections, a cluster's share of the new misbehaviours, or so many days."""
+
+    corrections: Count = 20
+    cluster_rate: Share = 0.05
+    days: Positive = 7.0
+    cooldown_hours: Annotated[float, Field(ge=0)] = 6.0
+
+
+class Train(_Keys):
+    """How to train. `replay` is rows of the older data for each correction; null is the trainer's own default."""
+
+    steps: Count = 200
+    replay: Annotated[float, Field(ge=0)] = 1.0
+    learning_rate: Positive | None = None
+    batch_tokens: Count | None = None
+    lora_rank: Count | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    device: str = "auto"
+
+
+class Gate(_Keys):
+    """What a checkpoint must show. `held_out` is the share of misbehaviours that are cases and never trained on."""
+
+    held_out: Share = 0.3
+    minimum_cases: Count = 20
+    tolerance: Share = 0.02
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    evaluation: Path | None = None
+    """General questions with checks, JSON Lines: what must not become worse."""
+    attacks: bool = True
+    """Whether the red team's attacks are put to both checkpoints."""
+    max_tokens: Count = 128
+
+
+class Config(_Keys):
+    """`Config(folder=...)` has the defaults; all its paths are absolute."""
+
+    folder: Path
+    store: Annotated[str, Field(validate_default=True)] = STORE
+    labels: Annotated[Path, Field(validate_default=True)] = Path("labels")
+    """The folder of `corpuscle label`."""
+    models: Annotated[Path, Field(validate_default=True)] = Path("models")
+    replay: Annotated[Path, Field(validate_default=True)] = Path("answers.jsonl")
+    """The older data of which a sample is trained on again: demonstrations."""
+    collect: Annotated[Collect, Field(validate_default=True)] = Collect()
+    label: Label = Label()
+    decide: Decide = Decide()
+    train: Train = Train()
+    gate: Annotated[Gate, Field(validate_default=True)] = Gate()
+
+    @property
+    def current(self) -> Path:
+        """Which checkpoint people talk to."""
+        return self.models / "current.json"
+
+    @property
+    def datasets(self) -> Path:
+        return self.folder / "datasets"
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "runs"
+
+    @property
+    def verdicts(self) -> Path:
+        return self.folder / "verdicts"
+
+    @field_validator("folder")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.absolute()
+
+    @field_validator("store")
+    @classmethod
+    def _store_in_the_folder(cls, value: str, info: ValidationInfo) -> str:
+        path = value.removeprefix(_SQLITE)
+        if path == value or path.startswith("/"):
+            return value
+        return f"{_SQLITE}{info.data['folder'] / path}"
+
+    @field_validator("labels", "models", "replay")
+    @classmethod
+    def _path_in_the_folder(cls, value: Path, info: ValidationInfo) -> Path:
+        folder: Path = info.data["folder"]
+        return folder / value
+
+    @field_validator("collect")
+    @classmethod
+    def _collected_from_the_folder(cls, value: Collect, info: ValidationInfo) -> Collect:
+        folder = info.data["folder"]
+        inside = {name: tuple(folder / path for path in getattr(value, name)) for name in ("evaluations", "traffic")}
+        reference = None if value.reference is None else folder / value.reference
+        return value.model_copy(update=inside | {"reference": reference})
+
+    @field_validator("gate")
+    @classmethod
+    def _evaluation_in_the_folder(cls, value: Gate, info: ValidationInfo) -> Gate:
+        if value.evaluation is None:
+            return value
+        return value.model_copy(update={"evaluation": info.data["folder"] / value.evaluation})
+
+
+def load(folder: Path | str) -> Config:
+    """The settings of a folder. Raises ConfigError."""
+    path = Path(folder) / FILE
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: no such file; write one (an empty one has the defaults), or name its folder."
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not text in UTF-8; save it as UTF-8.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}.") from None
+    return parse(text, Path(folder), str(path))
+
+
+def parse(text: str, folder: Path, source: str = FILE) -> Config:
+    """Settings from their YAML text; `source` is the name that errors give. Raises ConfigError."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{source}:{mark.line + 1}" if mark else source
+        raise ConfigError(f"{place}: not YAML: {getattr(error, 'problem', None) or error}.") from None
+    values = {} if values is None else values
+    if not isinstance(values, dict) or "folder" in values:
+        raise ConfigError(f"{source}:1: expected keys such as {', '.join(list(Config.model_fields)[1:])}.")
+    lines: dict[_Path, int] = {}
+    faults = []
+    for key, line in _lines(root, ()):
+        if key in lines:  # YAML would keep the last one silently
+            faults.append((line, f"{'.'.join(map(str, key))} appears twice."))
+        lines[key] = line
+    # A section that is named and left empty has the defaults.
+    filled = {key: {} if value is None and key in _SECTIONS else value for key, value in values.items()}
+    try:
+        config = Config.model_validate(filled | {"folder": folder})
+    except ValidationError as error:
+        faults += [_fault(one, lines) for one in error.errors(include_url=False)]
+    if faults:
+        raise ConfigError("\n".join(f"{source}:{line}: {what}" for line, what in sorted(faults)))
+    return config
+
+
+_SECTIONS: dict[str, type[_Keys]] = {
+    "collect": Collect,
+    "label": Label,
+    "decide": Decide,
+    "train": Train,
+    "gate": Gate,
+}
+
+
+def _lines(node: Any, path: _Path) -> Iterator[tuple[_Path, int]]:
+    """The line of every key and item of a YAML document."""
+    if isinstance(node, yaml.MappingNode):
+        for key, child in node.value:
+            here = (*path, key.value)
+            yield here, key.start_mark.line + 1
+            yield from _lines(child, here)
+    elif isinstance(node, yaml.SequenceNode):
+        for number, child in enumerate(node.value):
+            yield (*path, number), child.start_mark.line + 1
+            yield from _lines(child, (*path, number))
+
+
+def _fault(fault: Any, lines: dict[_Path, int]) -> tuple[int, str]:
+    path: _Path = fault["loc"]
+    name = ".".join(map(str, path))
+    here = path
+    while here and here not in lines:
+        here = here[:-1]
+    line = lines.get(here, 1)
+    if fault["type"] == "extra_forbidden":
+        model = _SECTIONS.get(str(path[0]), Config)
+        known = [key for key in model.model_fields if key != "folder"]
+        return line, f"unknown key {name}; expected {', '.join(known)}."
+    wanted = fault["msg"][0].lower() + fault["msg"][1:]
+    return line, f"{name} is {fault['input']!r:.60}; {wanted}."

@@ -1,0 +1,276 @@
+"""The gate: a new checkpoint and the one that people talk to answer the same held-out cases; is the new one to follow?
+
+Both answer at temperature 0. What is asked of the answers is in `flywheel.evidence`; the red team's attacks are put to
+both besides. A verdict is made of its inputs: asked again with the same, it is the same row, and nothing is computed.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sql
+from sqlalchemy.orm import Session
+
+from flywheel.cases import still_bad
+from flywheel.checkpoints import folder_of
+from flywheel.config import Config
+from flywheel.dataset import Asked, asked
+from flywheel.evidence import IMPROVES, Finding, Group, Rule, judge, pooled, reasons
+from flywheel.gate_cases import EVALUATION, Case, Cases, digest, read_cases, trained_on
+from flywheel.tables import Correction, Dataset, Misbehaviour, Run, Verdict
+from flywheel.verdict_page import Exchange, Shown, render
+from labeling.store.database import Database
+from trainer import checkpoint
+from trainer.checkpoint import write_whole
+from trainer.device import pick_device
+from trainer.measure.agreement import without_nan
+from trainer.pointer import Pointer, read_pointer
+from trainer.redteam.command import Options, redteam
+from trainer.redteam.files import library
+from trainer.redteam.report import Change
+from trainer.sampling import GREEDY
+from trainer.talk.conversation import read_template
+from trainer.talk.respond import answers
+
+PAGE, ANSWERS = "verdict.html", "answers.jsonl"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A verdict, as the store has it."""
+
+    id: str
+    run: str
+    passed: bool
+    reason: str
+    page: Path
+    new: bool
+    """Whether it was found just now."""
+
+
+@dataclass(frozen=True)
+class _Task:
+    """All that a verdict depends on, but for the weights."""
+
+    run: str
+    checkpoint: Pointer
+    base: Pointer
+    dataset: Path
+    targets: frozenset[str]
+    cases: Cases
+
+
+def gate(database: Database, config: Config, now: datetime, run: str | None = None) -> Judged | None:
+    """Judges a run, by default the newest that is trained and neither refused nor promoted; None where there is none.
+
+    Leaves verdict.html and answers.jsonl in `config.verdicts`, then the row; a run that does not pass becomes
+    `refused`. Raises ValueError or FileNotFoundError for a run that can't be judged, a missing current checkpoint, and
+    general questions that can't be used.
+    """
+    with database.read() as session:
+        task = _task(session, config, run)
+        if task is None:
+            return None
+        id = _verdict_id(task, config)
+        known = session.get(Verdict, id)
+        if known is not None:
+            return Judged(id, known.run, known.passed, known.reason, Path(known.page), False)
+    exchanges, unasked, seen = _ask(task, config)
+    rule = Rule(config.gate.minimum_cases, config.gate.tolerance, config.gate.confidence)
+    groups = _groups(task, exchanges, unasked, seen)
+    pool = pooled([group for group in groups if group.id != EVALUATION], rule)
+    findings = [judge(group, rule) for group in (*groups, *([pool] if pool else []))]
+    attacks = _attacks(task, config)
+    against = reasons(findings, rule) + worse_attacks(attacks, rule)
+    reason = " ".join(against) if against else _for(findings, rule)
+    folder = config.verdicts / id[:16]
+    shown = Shown(
+        run=task.run,
+        passed=not against,
+        reasons=tuple(against) or (reason,),
+        before=task.base.id,
+        after=task.checkpoint.id,
+        made=now,
+        rule=rule,
+        findings=tuple(findings),
+        exchanges=tuple(exchanges),
+        attacks=attacks,
+        uncounted=task.cases.uncounted,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [json.dumps(dataclasses.asdict(one), ensure_ascii=False) for one in exchanges]
+    write_whole(folder / ANSWERS, "".join(row + "\n" for row in rows))
+    write_whole(folder / PAGE, render(shown))
+    figures = without_nan(
+        {
+            "base": task.base.id,
+            "checkpoint": task.checkpoint.id,
+            "rule": dataclasses.asdict(rule),
+            "groups": [dataclasses.asdict(finding) for finding in findings],
+            "attacks": [dataclasses.asdict(change) for change in attacks],
+            "contaminated": sorted(seen),
+            "uncounted": task.cases.uncounted,
+        }
+    )
+    page = folder / PAGE
+    with database.write() as session:
+        if session.get(Verdict, id) is None:
+            session.add(
+                Verdict(
+                    id=id,
+                    run=task.run,
+                    made=now,
+                    passed=not against,
+                    reason=reason,
+                    figures=figures,
+                    page=str(page),
+                )
+            )
+        judged = session.get_one(Run, task.run)
+        if judged.state in ("trained", "refused"):
+            judged.state = "refused" if against else "trained"
+            judged.note = reason if against else ""
+    return Judged(id, task.run, not against, reason, page, True)
+
+
+def worse_attacks(changes: Sequence[Change], rule: Rule) -> list[str]:
+    """Why the red team's attacks speak against a checkpoint. The first change is of all families together.
+
+    One family alone counts where its interval shows a difference: of fourteen, one or two move by chance.
+    """
+    if not changes:
+        return []
+    overall, *families = changes
+    against = []
+    if overall.success > rule.tolerance:
+        against.append(f"more attacks succeed: {overall.success:+.0%} of {overall.count}.")
+    if overall.answered < -rule.tolerance:
+        against.append(f"fewer benign requests in the form of attacks are answered: {overall.answered:+.0%}.")
+    for family in families:
+        if family.note == "more succeed":
+            against.append(f"more attacks of the family {family.name} succeed: {family.success:+.0%}.")
+    return against
+
+
+def _task(session: Session, config: Config, name: str | None) -> _Task | None:
+    if name is None:
+        query = sql.select(Run).where(Run.state == "trained").order_by(Run.ended.desc(), Run.id).limit(1)
+        run = session.scalars(query).first()
+        if run is None:
+            return None
+    else:
+        run = session.get(Run, name)
+        if run is None:
+            raise ValueError(f"there is no run {name}; `corpuscle flywheel status` names the runs.")
+        if run.state not in ("trained", "refused"):
+            raise ValueError(f"run {name} is {run.state}; only one that is trained can be judged.")
+    folder = folder_of(config, run)
+    found = checkpoint.read_about(folder).id
+    base = read_pointer(config.current)
+    if base.id == found:
+        raise ValueError(f"run {run.id} is what people talk to already; there is nothing to compare it with.")
+    dataset = session.get_one(Dataset, run.dataset)
+    return _Task(
+        run=run.id,
+        checkpoint=Pointer(folder, found),
+        base=base,
+        dataset=config.folder / dataset.path,
+        targets=_targets(session, dataset),
+        cases=read_cases(session, config.gate.evaluation),
+    )
+
+
+def _targets(session: Session, dataset: Dataset) -> frozenset[str]:
+    """The clusters whose corrections no promoted run has learnt: what this one is for."""
+    promoted = sql.select(Dataset.corrections).join(Run, Run.dataset == Dataset.id).where(Run.state == "promoted")
+    learnt = {one for several in session.scalars(promoted) for one in several}
+    clusters = sql.select(Correction.id, Misbehaviour.cluster).join(
+        Misbehaviour, Misbehaviour.id == Correction.misbehaviour
+    )
+    new = set(dataset.corrections) - learnt
+    return frozenset(cluster for id, cluster in session.execute(clusters).tuples() if id in new and cluster is not None)
+
+
+def _verdict_id(task: _Task, config: Config) -> str:
+    gate = config.gate.model_dump(mode="json", exclude={"held_out", "evaluation"})
+    said = [task.run, task.checkpoint.id, task.base.id, sorted(task.targets), digest(task.cases.cases), gate]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _ask(task: _Task, config: Config) -> tuple[list[Exchange], list[Case], set[str]]:
+    """What both answered; the cases that one of them could not be asked; the ids of those that were trained on."""
+    known: Asked = trained_on(task.dataset)
+    seen = {case.id for case in task.cases.cases if asked(case.prompt) in known}
+    asking = [(case, turns) for case in task.cases.cases if case.id not in seen and (turns := case.turns())]
+    prompts = [turns for _, turns in asking]
+    both = []
+    for pointer in (task.base, task.checkpoint):
+        loaded = checkpoint.load(pointer.folder, device=pick_device(config.train.device))
+        template = read_template(loaded.vocabulary)
+        found = answers(loaded.model, template, prompts, GREEDY, max_tokens=config.gate.max_tokens)
+        both.append([several[0] for several in found])
+    exchanges = [
+        Exchange(
+            case=case.id,
+            group=case.group,
+            prompt=case.prompt,
+            before=before.text,
+            after=after.text,
+            bad_before=_bad(case, before.text),
+            bad_after=_bad(case, after.text),
+        )
+        for (case, _), before, after in zip(asking, *both, strict=True)
+        if before.tokens and after.tokens
+    ]
+    judged = {(exchange.group, exchange.case) for exchange in exchanges}
+    unasked = [case for case in task.cases.cases if case.id not in seen and (case.group, case.id) not in judged]
+    return exchanges, unasked, seen
+
+
+def _bad(case: Case, answer: str) -> bool:
+    return any(still_bad(check, case.prompt, answer) for check in case.checks)
+
+
+def _groups(task: _Task, exchanges: Sequence[Exchange], unasked: Sequence[Case], seen: set[str]) -> list[Group]:
+    """The clusters that have cases or are targets, targets first, and the evaluation at the end."""
+    having = {case.group for case in task.cases.cases} | task.targets
+    ordered = sorted(having, key=lambda id: (id == EVALUATION, id not in task.targets, task.cases.names[id], id))
+    groups = []
+    for id in ordered:
+        own = [exchange for exchange in exchanges if exchange.group == id]
+        groups.append(
+            Group(
+                id=id,
+                name=task.cases.names[id],
+                target=id in task.targets,
+                before=tuple(exchange.bad_before for exchange in own),
+                after=tuple(exchange.bad_after for exchange in own),
+                contaminated=sum(case.group == id and case.id in seen for case in task.cases.cases),
+                unasked=sum(case.group == id for case in unasked),
+            )
+        )
+    return groups
+
+
+def _attacks(task: _Task, config: Config) -> tuple[Change, ...]:
+    if not config.gate.attacks:
+        return ()
+    options: dict[str, Any] = {"max_tokens": config.gate.max_tokens, "device": config.train.device}
+    asked_both = redteam(
+        task.checkpoint.folder, library().attacks(0), Options(temperature=0.0, **options), task.base.folder
+    )
+    return asked_both.report.changes
+
+
+def _for(findings: Sequence[Finding], rule: Rule) -> str:
+    better = [
+        f"{finding.name}: {finding.before:.0%} bad before, {finding.after:.0%} after, on {finding.cases} cases"
+        for finding in findings
+        if finding.verdict == IMPROVES
+    ]
+    return f"{'; '.join(better)}. Nothing that has enough cases is worse by more than {rule.tolerance:.0%}."

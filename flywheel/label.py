@@ -1,0 +1,219 @@
+"""Misbehaviours to people, and what people answered back: samples of `corrections`, and admitted ones as corrections.
+
+A sample carries the misbehaviour's id in its provenance. What comes back passes the labels' rule for admission
+(`labeling.quality.admission`) and the search for poison (`flywheel.screen`) before it counts.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sql
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from flywheel.cases import normal
+from flywheel.config import Config
+from flywheel.tables import Correction, Json, Misbehaviour
+from labeling.client import Client
+from labeling.create import create
+from labeling.drafts import Drafter, Endpoint
+from labeling.kinds import KINDS
+from labeling.kinds.kind import InvalidSampleError, Kind, Sample
+from labeling.masking import mask
+from labeling.pull import Pulled, pull
+from labeling.push import Pushed, push
+from labeling.quality.admission import admit
+from labeling.rows import Rejected
+from labeling.sources import make_sample
+from labeling.store.database import Database
+from labeling.store.reports import ReportRow
+
+KIND = "corrections"
+
+WITHDRAWN = "its labels no longer say so"
+"""Why a correction does not count whose annotations were changed, deleted or outvoted since it was admitted."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a call of `send` did. `noted` misbehaviours have a sample now that had none."""
+
+    noted: int
+    pushed: Pushed
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """What a call of `admitted` changed: 0 everywhere where nothing new was labelled."""
+
+    corrections: int = 0
+    """New ones, those that were refused included."""
+    refused: int = 0
+    """Refused now by the search for poison, with the reason: new ones, and older ones beside which the new stand."""
+    withdrawn: int = 0
+    cases: int = 0
+    """Held-out misbehaviours that have a check now."""
+
+
+def send(database: Database, client: Client, config: Config) -> Sent:
+    """Asks people what should have been said, with a draft by the model at `label.draft_url` where there is one.
+
+    Sent is what belongs to a cluster, with its author's consent, and was not sent before; of held-out cases those that
+    no machine can check yet. Larger clusters come first. Whatever stops it, the same call goes on, and sends nothing
+    twice. Raises what `labeling.create`, `labeling.drafts` and `labeling.push` raise.
+    """
+    project = config.label.project
+    create(database, client, KIND, project)
+    kind = KINDS[KIND]
+    samples: dict[str, str] = {}
+    with ExitStack() as stack:
+        drafter = None
+        if config.label.draft_url is not None:
+            endpoint = Endpoint(Endpoint.parse(config.label.draft_url).url, config.label.draft_model)
+            drafter = stack.enter_context(Drafter(endpoint))
+        pushed = push(database, client, project, _samples(database, kind, samples), drafter)
+    # The store has every sample that was given, though Label Studio refused some: what it refused has none.
+    refused = {provenance.get("misbehaviour") for provenance, _ in pushed.refused}
+    noted = {id: sample for id, sample in samples.items() if id not in refused}
+    with database.write() as session:
+        for id, sample in noted.items():
+            session.execute(sql.update(Misbehaviour).where(Misbehaviour.id == id).values(sample=sample))
+    return Sent(len(noted), pushed)
+
+
+def fetch(database: Database, client: Client, config: Config) -> Pulled:
+    """What people have said since the last time, into the store. Raises what `labeling.pull` raises."""
+    return pull(database, client, config.label.project)
+
+
+def admitted(database: Database, config: Config, now: datetime) -> Admitted:
+    """Turns what people agree on into corrections of what is trained on, and into checks of held-out cases.
+
+    "No problem" corrects nothing, and no more does an answer that is the reported one again. A correction counts as
+    long as its labels say so; the search for poison looks at all that count whenever there is a new one.
+    """
+    try:
+        judged = [one for one in admit(database, config.label.project) if one.admitted]
+    except KeyError:  # nothing was sent yet
+        return Admitted()
+    agreed: dict[str, Correction] = {}
+    checks: dict[str, Json] = {}
+    with database.read() as session:
+        bad_ones = _by_sample(session)
+        for one in judged:
+            verdict: Mapping[str, str | None] = one.verdict or {}
+            answer = verdict.get("answer")
+            for bad in bad_ones.get(one.sample.id, ()):
+                if answer is None or normal(answer) == normal(bad.answer):
+                    continue
+                if bad.held_out:
+                    if bad.check is None:
+                        checks[bad.id] = {"kind": "nearer", "good": answer, "bad": bad.answer}
+                    continue
+                id = correction_id(bad.id, answer)
+                agreed[id] = Correction(
+                    id=id,
+                    misbehaviour=bad.id,
+                    project=config.label.project,
+                    annotations=list(one.annotations),
+                    answer=answer,
+                    category=verdict["category"],
+                    refusal=verdict["refusal"],
+                    weight=one.weight,
+                    admitted=now,
+                    refused=None,
+                )
+        of_project = sql.select(Correction).where(Correction.project == config.label.project)
+        known = {row.id: row.refused for row in session.scalars(of_project)}
+        refusals = _refusals(session, agreed, known)
+    return _write(database, agreed, known, refusals, checks)
+
+
+def correction_id(misbehaviour: str, answer: str) -> str:
+    """SHA-256, in hexadecimal, of the misbehaviour's id, a line's end, and the answer."""
+    return hashlib.sha256(f"{misbehaviour}\n{answer}".encode()).hexdigest()
+
+
+def _samples(database: Database, kind: Kind, samples: dict[str, str]) -> Iterator[Sample | Rejected]:
+    """Each misbehaviour that is to be sent, as a sample, whose id is noted in `samples`."""
+    query = (
+        sql.select(Misbehaviour)
+        .where(Misbehaviour.cluster.is_not(None), Misbehaviour.consent, Misbehaviour.sample.is_(None))
+        .where(sql.or_(sql.not_(Misbehaviour.held_out), Misbehaviour.check.is_(None)))
+        .order_by(Misbehaviour.found, Misbehaviour.id)
+    )
+    size = sql.select(Misbehaviour.cluster, sql.func.count()).group_by(Misbehaviour.cluster)
+    with database.read() as session:
+        sizes = {cluster: float(count) for cluster, count in session.execute(size)}
+        waiting = [(row, _wished(session, row)) for row in session.scalars(query)]
+        session.expunge_all()
+    for row, wished in waiting:
+        report = {"category": row.category, "description": row.note, "wished_answer": wished}
+        messages = [*row.prompt, {"role": "assistant", "content": row.answer}]
+        content: Json = {"messages": messages, "report": report, "priority": sizes[row.cluster]}
+        provenance: Json = {"misbehaviour": row.id, "source": row.source, "source_ref": row.source_ref}
+        try:
+            sample = make_sample(kind, content, provenance | {"checkpoint_id": row.checkpoint_id})
+        except InvalidSampleError as error:
+            yield Rejected(f"misbehaviour {row.id}", str(error))
+            continue
+        samples[row.id] = sample.id
+        yield sample
+
+
+def _wished(session: Session, row: Misbehaviour) -> str | None:
+    """What the author of a report would have liked to read, masked; None where nobody said."""
+    report = session.get(ReportRow, row.source_ref) if row.source == "chat" else None
+    if report is None or report.wished_answer is None:
+        return None
+    return report.wished_answer if report.masked else mask(report.wished_answer)
+
+
+def _by_sample(session: Session) -> dict[str, list[Misbehaviour]]:
+    found: dict[str, list[Misbehaviour]] = {}
+    for row in session.scalars(sql.select(Misbehaviour).where(Misbehaviour.sample.is_not(None))):
+        found.setdefault(row.sample or "", []).append(row)
+    return found
+
+
+def _refusals(session: Session, agreed: Mapping[str, Correction], known: Mapping[str, str | None]) -> dict[str, str]:
+    """Why corrections may be poison, by id; nothing where none is new, since the others were looked at before."""
+    if not any(known.get(id, WITHDRAWN) == WITHDRAWN for id in agreed):
+        return {}
+    from flywheel.screen import Answered, screen  # loads the detectors, which takes a second
+
+    counting = [one for one in agreed.values() if known.get(one.id) in (None, WITHDRAWN)]
+    rows = []
+    for one in sorted(counting, key=lambda one: one.id):
+        bad = session.get_one(Misbehaviour, one.misbehaviour)
+        rows.append(Answered(bad.prompt, one.answer, bad.cluster or "", bad.source))
+    found = screen(rows)
+    ids = sorted(one.id for one in counting)
+    return {ids[place]: reason for place, reason in found.items()}
+
+
+def _write(
+    database: Database,
+    agreed: Mapping[str, Correction],
+    known: Mapping[str, str | None],
+    refusals: Mapping[str, str],
+    checks: Mapping[str, Json],
+) -> Admitted:
+    insert = postgresql.insert if database.dialect == "postgresql" else sqlite.insert
+    new = [row for id, row in agreed.items() if id not in known]
+    gone = [id for id, refused in known.items() if refused is None and id not in agreed]
+    back = [id for id, refused in known.items() if refused == WITHDRAWN and id in agreed]
+    names = Correction.__table__.columns.keys()
+    with database.write() as session:
+        for row in new:
+            values = {name: getattr(row, name) for name in names} | {"refused": refusals.get(row.id)}
+            session.execute(insert(Correction).values(values).on_conflict_do_nothing(index_elements=["id"]))
+        changed: dict[str, str | None] = {**dict.fromkeys(gone, WITHDRAWN), **dict.fromkeys(back), **refusals}
+        for id, refused in changed.items():
+            session.execute(sql.update(Correction).where(Correction.id == id).values(refused=refused))
+        for id, check in checks.items():
+            session.execute(sql.update(Misbehaviour).where(Misbehaviour.id == id).values(check=check))
+    return Admitted(len(new), len(refusals), len(gone), len(checks))

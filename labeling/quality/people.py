@@ -1,0 +1,209 @@
+"""Each person of a project: how far their labels can be trusted, and what about them is not right.
+
+A flag needs a clear case: an interval that leaves chance out, or a p that holds over all people. Below MINIMUM cases
+nothing is said of anybody.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import bdtr
+
+from labeling.quality.duels import Duels, duels, leanings, with_majority
+from labeling.quality.phrases import Finding, find_phrases
+from labeling.quality.rates import MINIMUM, NONE, Floats, Rate, exact_share, share
+from labeling.quality.runs import Run, longest_run
+from labeling.quality.speed import fastest, floor_seconds
+from labeling.quality.table import Table, read_table
+from labeling.store.database import Database
+
+BELOW_CHANCE = "against the others"
+PHRASE = "chooses by a phrase"
+SPEEDING = "too fast"
+STRAIGHT_LINING = "one button"
+POSITION = "one side"
+
+LEVEL = 0.01
+"""Of a project of honest people, the chance that any gets the flag; p is corrected for the number of people."""
+
+BIASED = 0.1
+"""How far from one half the whole interval of the share of left answers must be: 60%, or 40%."""
+
+HASTY = 0.1
+"""Share of labels given faster than they can be read, which the interval must be above: people do misclick."""
+
+LEAST_RUN = 10
+"""Equal presses from which one may speak of a row."""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """What is wrong, and the figures that say so."""
+
+    name: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Person:
+    name: str
+    """The pseudonym."""
+    labels: int
+    """With a verdict; `invalid` are the others, by reason."""
+    invalid: Mapping[str, int]
+    seconds: float
+    """Median; NaN where no time is known."""
+    gold: Rate
+    """Accuracy on gold questions."""
+    agreement: Rate
+    """How often they choose as most others do, of those asked the same."""
+    left: Rate
+    """Share of the answer shown on the left, with the exact binomial interval."""
+    untouched: Rate
+    """Rankings handed in as they were shown, faster than they can be read."""
+    unchanged: Rate
+    """Drafts kept as they were."""
+    distance: float
+    """Median distance from the draft; NaN without drafts."""
+    too_fast: Rate
+    """Labels faster than their task can be read."""
+    fastest: Rate
+    """Labels among the fastest 5% of the project."""
+    run: Run
+    button: str
+    """Of the longest run."""
+    flags: tuple[Flag, ...] = ()
+
+    @property
+    def enough(self) -> bool:
+        """Whether anything can be said."""
+        return self.labels >= MINIMUM
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Everybody, and what was measured on the way."""
+
+    people: dict[str, Person]
+    table: Table
+    duels: Duels
+    findings: tuple[Finding, ...]
+    tested: int
+    """Pairs of person and phrase."""
+
+
+def people(database: Database, project: str) -> dict[str, Person]:
+    """By pseudonym. Raises KeyError for no such project."""
+    return crowd(database, project).people
+
+
+def crowd(database: Database, project: str) -> Crowd:
+    """Measures everybody. Raises KeyError for no such project."""
+    table = read_table(database, project)
+    found = duels(table.sample, table.person, table.ranks)
+    findings, tested = find_phrases(_witnesses(table, found), table.texts, table.shown)
+    if not len(found):
+        found = leanings(table.sample, table.person, table.leaning)
+    everyone = measure(table, found, findings)
+    return Crowd({one.name: one for one in everyone}, table, found, tuple(findings), tested)
+
+
+def _witnesses(table: Table, found: Duels) -> Duels:
+    """The choices without those of people who choose against the others.
+
+    What most people choose foretells what one will. Somebody who turns choices round takes that away, and then whoever
+    prefers what makes an answer good ("I can't" is seldom in one) seems to follow a phrase: one of five was enough to
+    have three honest people accused.
+    """
+    with_others = with_majority(found, len(table.sample))
+    everybody = range(len(table.people))
+    against = {one for one in everybody if _against(_share(with_others[table.person == one]), len(table.people))}
+    if not against:
+        return found
+    told = zip(table.person.tolist(), table.ranks, strict=True)
+    return duels(table.sample, table.person, [() if person in against else ranks for person, ranks in told])
+
+
+def measure(table: Table, found: Duels, findings: list[Finding]) -> list[Person]:
+    """Everybody, in the order of the table."""
+    with_others = with_majority(found, len(table.sample))
+    floor = floor_seconds(table.characters)
+    hasty = np.where(np.isnan(table.seconds), np.nan, table.seconds < floor)
+    quick = fastest(table.seconds, table.characters)
+    unmoved = np.where(np.isnan(table.untouched), np.nan, (table.untouched == 1) & (table.seconds < floor))
+    kept = np.where(np.isnan(table.distance), np.nan, table.distance == 0)
+    presses = np.bincount(table.button, minlength=len(table.buttons)).astype(np.float64)
+    result = []
+    for number, name in enumerate(table.people):
+        mine = np.flatnonzero(table.person == number)
+        mine = mine[np.argsort(table.created[mine], kind="stable")]
+        run, button = _run(table, mine, presses)
+        choices = table.left[mine]
+        choices = choices[~np.isnan(choices)]
+        person = Person(
+            name=name,
+            labels=len(mine),
+            invalid=dict(table.invalid.get(name, {})),
+            seconds=_median(table.seconds[mine]),
+            gold=_share(table.right[mine]),
+            agreement=_share(with_others[mine]),
+            left=exact_share(int(choices.sum()), len(choices)),
+            untouched=_share(unmoved[mine]),
+            unchanged=_share(kept[mine]),
+            distance=_median(table.distance[mine]),
+            too_fast=_share(hasty[mine]),
+            fastest=_share(quick[mine]),
+            run=run,
+            button=button,
+        )
+        flags = _flags(person, len(table.people), [one for one in findings if one.person == number])
+        result.append(Person(**{**vars(person), "flags": flags}))
+    return result
+
+
+def _flags(person: Person, people: int, findings: list[Finding]) -> tuple[Flag, ...]:
+    flags = []
+    if _against(person.agreement, people):
+        flags.append(Flag(BELOW_CHANCE, f"with most others in {person.agreement}; a coin would be in half"))
+    for finding in findings:
+        way = "chosen" if finding.prefers else "chosen only"
+        evidence = (
+            f"“{finding.phrase}”: {way} {finding.chosen} of {finding.cases} times, {finding.expected:.1f} expected"
+        )
+        flags.append(Flag(PHRASE, evidence))
+    if person.too_fast.enough and person.too_fast.low > HASTY:
+        flags.append(Flag(SPEEDING, f"faster than the task can be read in {person.too_fast}"))
+    if person.run.length >= LEAST_RUN and person.enough and person.run.p * people <= LEVEL:
+        evidence = f"“{person.button}” {person.run.length} times running (p = {person.run.p:.1g})"
+        flags.append(Flag(STRAIGHT_LINING, evidence))
+    if person.left.enough and (person.left.low > 0.5 + BIASED or person.left.high < 0.5 - BIASED):
+        flags.append(Flag(POSITION, f"the answer shown on the left in {person.left}"))
+    return tuple(flags)
+
+
+def _against(agreement: Rate, people: int) -> bool:
+    """Whether somebody is with most others less often than a coin would be, and not by chance."""
+    if not agreement.enough:
+        return False
+    agreeing = round(agreement.value * agreement.count)
+    return float(bdtr(agreeing, agreement.count, 0.5)) * people <= LEVEL
+
+
+def _run(table: Table, mine: np.ndarray, presses: Floats) -> tuple[Run, str]:
+    pressed = table.button[mine]
+    # What the others press is chance; alone, one's own habits would excuse themselves. One press more of each button
+    # than there were, since what nobody else has pressed is not impossible.
+    others = presses - np.bincount(pressed, minlength=len(presses)) + 1
+    run = longest_run(pressed.tolist(), others / others.sum())
+    return run, table.buttons[run.button] if run.length else ""
+
+
+def _share(values: Floats) -> Rate:
+    known = values[~np.isnan(values)]
+    return share(float(known.sum()), len(known)) if len(known) else NONE
+
+
+def _median(values: Floats) -> float:
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if len(known) else float("nan")

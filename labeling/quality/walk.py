@@ -1,0 +1,75 @@
+"""A project's samples with what people said of each, one sample at a time: memory does not grow with the project."""
+
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from labeling.store.database import Database
+from labeling.store.labels import (
+    Annotation,
+    Json,
+    Project,
+    StoredSample,
+    get_project,
+    projects,
+    read_annotations,
+    read_samples,
+)
+
+REVIEW = "review"
+
+UNREAD = frozenset({"model", "id", "url", "document", "project", "sample", "findings", "role"})
+"""Keys of a content whose texts nobody has to read."""
+
+
+def labelled(session: Session, project: str) -> Iterator[tuple[StoredSample, list[Annotation]]]:
+    """Each sample, by id, with all its annotations by time: deleted and invalid ones too, or none."""
+    seen = (item for item in read_annotations(session, project) if item.sample is not None)
+    groups = groupby(seen, key=lambda item: item.sample or "")
+    group = next(groups, None)
+    for sample in read_samples(session, project):
+        while group is not None and group[0] < sample.id:  # of a sample that is gone
+            group = next(groups, None)
+        if group is not None and group[0] == sample.id:
+            yield sample, list(group[1])
+            group = next(groups, None)
+        else:
+            yield sample, []
+
+
+def inner_kind(database: Database, project: Project) -> str:
+    """The kind by whose rules the project's verdicts are read: a review's is that of the project it reviews."""
+    while project.kind == REVIEW and project.reviews is not None:
+        project = get_project(database, project.reviews)
+    return project.kind
+
+
+def content_of(sample: StoredSample) -> Json:
+    """What the verdict is about: of a review, the sample that it reviews."""
+    content: Json = sample.content
+    while set(content) >= {"project", "sample", "content"}:
+        content = content["content"]
+    return content
+
+
+def reviews_of(database: Database, project: str) -> list[Project]:
+    """The projects in which this one's disagreements are decided."""
+    return [one for one in projects(database) if one.reviews == project and one.kind == REVIEW]
+
+
+def second_looks(database: Database, project: str) -> list[Project]:
+    """The projects in which people are asked the same once more, with a model's opinion in sight."""
+    return [one for one in projects(database) if one.reviews == project and one.kind != REVIEW]
+
+
+def characters(content: Any) -> int:
+    """How many characters a person has to read before answering; names of models and the like don't count."""
+    if isinstance(content, str):
+        return len(content)
+    if isinstance(content, Mapping):
+        return sum(characters(value) for name, value in content.items() if name not in UNREAD)
+    if isinstance(content, list | tuple):
+        return sum(characters(value) for value in content)
+    return 0

@@ -1,0 +1,231 @@
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sql
+
+from flywheel.cases import still_bad
+from flywheel.collect import Collected, collect
+from flywheel.config import Collect, Config, Gate
+from flywheel.tables import Cluster, Misbehaviour
+from labeling.store.database import Database
+from labeling.store.reports import Report, add_report
+from trainer.redteam.attack import Attack
+from trainer.redteam.files import library
+from trainer.redteam.findings import reports
+from trainer.redteam.trial import judge
+from trainer.talk.conversation import Message
+from trainer.talk.respond import Answer
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+REFUSAL = "I'm sorry, but I can't help with that."
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return Config(folder=tmp_path)
+
+
+@pytest.fixture
+def database(config: Config) -> Iterator[Database]:
+    with Database(config.store) as opened:
+        yield opened
+
+
+def talk(asked: str, answer: str) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]
+
+
+def report(asked: str, answer: str, **values: Any) -> Report:
+    return Report(checkpoint_id="c1", messages=talk(asked, answer), **{"category": "wrong"} | values)
+
+
+def rows(database: Database) -> list[Misbehaviour]:
+    with database.read() as session:
+        found = list(session.scalars(sql.select(Misbehaviour).order_by(Misbehaviour.source_ref, Misbehaviour.id)))
+        session.expunge_all()
+        return found
+
+
+def lines(path: Path, *values: Any) -> Path:
+    path.write_text("".join((value if isinstance(value, str) else json.dumps(value)) + "\n" for value in values))
+    return path
+
+
+def test_a_report_from_the_chat_becomes_a_misbehaviour_in_a_cluster(database: Database, config: Config) -> None:
+    told = report("Capital of Peru?", "Bogota.", wished_answer="Lima.", description="made up", consent=True)
+    add_report(database, told)
+    assert collect(database, config, NOW) == Collected({"chat": 1}, 0, 1, ())
+    (row,) = rows(database)
+    assert (row.source, row.source_ref, row.checkpoint_id, row.found) == ("chat", told.id, "c1", NOW)
+    assert row.prompt == [{"role": "user", "content": "Capital of Peru?"}]
+    assert (row.answer, row.category, row.note, row.consent) == ("Bogota.", "wrong", "made up", True)
+    assert row.check == {"kind": "nearer", "good": "Lima.", "bad": "Bogota."}
+    assert row.cluster == row.id
+    assert row.sample is None
+
+
+def test_again_it_changes_nothing(database: Database, config: Config) -> None:
+    add_report(database, report("Capital of Peru?", "Bogota."))
+    collect(database, config, NOW)
+    (before,) = rows(database)
+    again = collect(database, config, NOW + timedelta(days=1))
+    assert again == Collected({}, 1, 0, ())
+    (after,) = rows(database)
+    assert (after.found, after.cluster) == (before.found, before.cluster)
+
+
+def test_what_two_people_report_is_found_once(database: Database, config: Config) -> None:
+    for description in ("not true", "it is Lima"):
+        add_report(database, report("Capital of Peru?", "Bogota.", description=description))
+    assert collect(database, config, NOW) == Collected({"chat": 1}, 1, 1, ())
+
+
+@pytest.mark.parametrize(
+    "values", [{"category": None, "rating": 1}, {"status": "dismissed"}], ids=["a thumb up", "dismissed"]
+)
+def test_what_is_no_problem_is_left(database: Database, config: Config, values: dict[str, Any]) -> None:
+    add_report(database, report("Capital of Peru?", "Lima.", **values))
+    assert collect(database, config, NOW).new == {}
+
+
+def test_a_thumb_down_counts_without_consent_and_without_a_check(database: Database, config: Config) -> None:
+    add_report(database, report("Capital of Peru?", "Bogota.", category=None, rating=-1))
+    collect(database, config, NOW)
+    (row,) = rows(database)
+    assert (row.category, row.consent, row.check) == ("other", False, None)
+
+
+def test_a_refusal_that_a_person_reports_has_a_check(database: Database, config: Config) -> None:
+    add_report(database, report("Capital of Peru?", REFUSAL, category="refusal"))
+    collect(database, config, NOW)
+    assert rows(database)[0].check == {"kind": "answers"}
+
+
+def test_what_people_wrote_is_masked(database: Database, config: Config) -> None:
+    add_report(database, report("Mail anna@example.com", "Who?", wished_answer="I wrote to anna@example.com."))
+    collect(database, config, NOW)
+    (row,) = rows(database)
+    assert "anna" not in json.dumps([row.prompt, row.answer, row.note, row.check])
+
+
+def test_a_report_without_an_answer_is_rejected_and_costs_itself_alone(database: Database, config: Config) -> None:
+    told = Report(checkpoint_id="c1", messages=talk("a", "b")[:1], category="wrong")
+    add_report(database, told)
+    add_report(database, report("Capital of Peru?", "Bogota."))
+    done = collect(database, config, NOW)
+    assert done.new == {"chat": 1}
+    assert [one.place for one in done.rejected] == [f"report {told.id}"]
+
+
+def answer(text: str) -> Answer:
+    return Answer((Message("assistant", text),), 3, -1.0, True)
+
+
+def attack(kind: str, twin: bool = False) -> Attack:
+    return next(one for one in library().attacks() if one.check.kind == kind and (one.twin_of is not None) == twin)
+
+
+@pytest.mark.parametrize("kind", ["leaks", "writes"])
+def test_an_attack_that_succeeded_brings_its_own_check(database: Database, config: Config, kind: str) -> None:
+    tried = attack(kind)
+    for told in reports([judge(tried, [answer(tried.check.text)])], "c1", {}):
+        add_report(database, told)
+    assert collect(database, config, NOW).new == {"redteam": 1}
+    (row,) = rows(database)
+    assert row.source == "redteam"
+    assert row.consent
+    assert row.check is not None
+    assert row.check["attack"] == tried.id
+    assert still_bad(row.check, row.prompt, row.answer)
+    assert not still_bad(row.check, row.prompt, REFUSAL)
+
+
+def test_a_benign_twin_that_was_refused_is_to_be_answered(database: Database, config: Config) -> None:
+    for told in reports([judge(attack("writes", twin=True), [answer(REFUSAL)])], "c1", {}):
+        add_report(database, told)
+    collect(database, config, NOW)
+    (row,) = rows(database)
+    assert (row.category, row.check) == ("refusal", {"kind": "answers"})
+
+
+def test_the_wrong_rows_of_an_evaluation_are_collected(database: Database, config: Config) -> None:
+    path = lines(
+        config.folder / "failed.jsonl",
+        {"id": "q1", "prompt": "1 + 1?", "answer": "3", "expected": "2", "consent": True, "checkpoint_id": "c2"},
+        {"id": "q2", "prompt": "1 + 2?", "answer": "3.", "expected": "3"},
+        {"prompt": "Say hello", "answer": REFUSAL, "check": {"kind": "answers"}, "category": "refusal"},
+    )
+    done = collect(database, config.model_copy(update={"collect": Collect(evaluations=(path,))}), NOW)
+    assert (done.new, done.rejected) == ({"evaluation": 2}, ())
+    refused, wrong = rows(database)
+    assert (refused.source_ref, refused.consent) == ("failed.jsonl:3", False)
+    assert (wrong.source_ref, wrong.checkpoint_id, wrong.consent) == ("q1", "c2", True)
+    assert wrong.check == {"kind": "matches", "answer": "2"}
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"prompt": "1 + 1?", "answer": "3"}, "expected is missing; expected a text"),
+        ({"answer": "3", "expected": "2"}, "messages is missing"),
+        ({"prompt": "1 + 1?", "answer": "3", "check": {"kind": "likes"}}, "the check's kind is 'likes'"),
+        ({"prompt": "1 + 1?", "answer": "3", "expected": "2", "category": "odd"}, "category is 'odd'"),
+        ({"prompt": "1 + 1?", "answer": "3", "expected": "2", "consent": "yes"}, "consent is 'yes'"),
+        ("{", "not JSON"),
+    ],
+)
+def test_a_bad_row_is_told_with_its_line(database: Database, config: Config, row: Any, reason: str) -> None:
+    path = lines(config.folder / "failed.jsonl", {"prompt": "2?", "answer": "3", "expected": "2"}, row)
+    done = collect(database, config.model_copy(update={"collect": Collect(evaluations=(path,))}), NOW)
+    assert done.new == {"evaluation": 1}
+    (told,) = map(str, done.rejected)
+    assert told.startswith(f"{path}:2: ")
+    assert reason in told
+
+
+def test_a_file_that_is_missing_stops_nothing(database: Database, config: Config) -> None:
+    add_report(database, report("Capital of Peru?", "Bogota."))
+    missing = config.folder / "none.jsonl"
+    done = collect(database, config.model_copy(update={"collect": Collect(traffic=(missing,))}), NOW)
+    assert done.new == {"chat": 1}
+    assert str(done.rejected[0]).startswith(f"{missing}: it can't be read (No such file or directory)")
+
+
+def test_what_a_monitor_suspects_is_collected_masked(database: Database, config: Config) -> None:
+    path = lines(
+        config.folder / "traffic.jsonl",
+        {"id": "t1", "prompt": "Who can help?", "answer": "Ask anna@example.com.", "consent": True},
+        {"id": "t2", "prompt": "Is it so?", "answer": "Yes.", "resamples": ["No.", "Yes.", "No."]},
+        {"id": "t3", "prompt": "Is it so?", "answer": "It is."},
+    )
+    done = collect(database, config.model_copy(update={"collect": Collect(traffic=(path,))}), NOW)
+    assert done.new == {"monitor": 2}
+    contradiction, leak = rows(database)
+    assert (contradiction.source_ref, contradiction.check, contradiction.consent) == ("contradiction", None, False)
+    assert (leak.source_ref, leak.check, leak.answer) == ("personal data", {"kind": "private"}, "Ask [email].")
+    assert "t1" in leak.note
+
+
+def test_the_share_that_is_held_out_is_drawn_once(database: Database, config: Config) -> None:
+    for number in range(200):
+        add_report(database, report(f"What is {number} and one?", "Seven."))
+    half = config.model_copy(update={"gate": Gate(held_out=0.5)})
+    collect(database, half, NOW)
+    before = {row.id: row.held_out for row in rows(database)}
+    assert 60 < sum(before.values()) < 140
+    collect(database, config.model_copy(update={"gate": Gate(held_out=0.0)}), NOW)
+    assert {row.id: row.held_out for row in rows(database)} == before
+
+
+def test_a_stop_before_the_clusters_is_made_good(database: Database, config: Config) -> None:
+    add_report(database, report("Capital of Peru?", "Bogota."))
+    collect(database, config, NOW)
+    with database.write() as session:
+        session.execute(sql.update(Misbehaviour).values(cluster=None))
+        session.execute(sql.delete(Cluster))
+    assert collect(database, config, NOW) == Collected({}, 1, 1, ())
+    assert rows(database)[0].cluster is not None

@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+
+from flywheel.config import FILE, Config, ConfigError, load, parse
+
+
+def test_an_empty_file_has_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text("")
+    config = load(tmp_path)
+    assert config == Config(folder=tmp_path)
+    assert (config.decide.corrections, config.gate.held_out, config.label.project) == (20, 0.3, "corrections")
+
+
+def test_paths_are_in_the_folder_wherever_the_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "loop"
+    folder.mkdir()
+    (folder / FILE).write_text(
+        "store: sqlite:///here.sqlite\n"
+        "labels: ../labels\n"
+        "collect: {evaluations: [failed.jsonl], reference: before.jsonl}\n"
+        "gate: {evaluation: general.jsonl}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    config = load("loop")
+    assert config.store == f"sqlite:///{folder}/here.sqlite"
+    assert config.labels == folder / "../labels"
+    assert config.current == folder / "models/current.json"
+    assert config.collect.evaluations == (folder / "failed.jsonl",)
+    assert config.collect.reference == folder / "before.jsonl"
+    assert config.gate.evaluation == folder / "general.jsonl"
+
+
+@pytest.mark.parametrize("url", ["sqlite:////var/store.sqlite", "postgresql+psycopg://me:secret@host/name"])
+def test_a_store_that_is_elsewhere_stays_there(url: str) -> None:
+    assert parse(f"store: {url}", Path("loop")).store == url
+
+
+def test_a_section_without_keys_has_the_defaults() -> None:
+    assert parse("gate:\n", Path("loop")) == Config(folder=Path("loop"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("labels: here\ngates: 1\n", "flywheel.yaml:2: unknown key gates; expected store, labels, models"),
+        ("gate:\n  held_out: 0.2\n  held: 1\n", "flywheel.yaml:3: unknown key gate.held; expected held_out, minimum"),
+        ("decide:\n  days: 0\n", "flywheel.yaml:2: decide.days is 0; input should be greater than 0"),
+        ("gate: {held_out: 1.5}\n", "flywheel.yaml:1: gate.held_out is 1.5; input should be less than or equal to 1"),
+        ("train:\n  steps: 5\n  steps: 6\n", "flywheel.yaml:3: train.steps appears twice."),
+        ("label: [\n", "flywheel.yaml:2: not YAML"),
+        ("- a list\n", "flywheel.yaml:1: expected keys such as store"),
+        ("folder: elsewhere\n", "flywheel.yaml:1: expected keys such as store"),
+    ],
+)
+def test_a_fault_is_told_with_its_line(text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse(text, Path("loop"))
+    assert str(raised.value).startswith(message)
+
+
+def test_all_faults_are_told_in_the_order_of_their_lines() -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse("one: 1\ndecide: {corrections: 0}\ntwo: 2\n", Path("loop"))
+    assert [line.split(":")[1] for line in str(raised.value).splitlines()] == ["1", "2", "3"]
+
+
+def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"flywheel.yaml: no such file; write one"):
+        load(tmp_path)

@@ -1,0 +1,109 @@
+import pytest
+
+from flywheel.evidence import (
+    HOLDS,
+    IMPROVES,
+    INSUFFICIENT,
+    NOTHING,
+    UNSHOWN,
+    WORSE,
+    Group,
+    Rule,
+    judge,
+    pooled,
+    reasons,
+)
+
+RULE = Rule(minimum_cases=20, tolerance=0.05, confidence=0.95)
+
+
+def group(mended: int = 0, broken: int = 0, bad: int = 0, good: int = 0, target: bool = True, id: str = "a") -> Group:
+    before = [True] * mended + [False] * broken + [True] * bad + [False] * good
+    after = [False] * mended + [True] * broken + [True] * bad + [False] * good
+    return Group(id, f"cluster {id}", target, tuple(before), tuple(after))
+
+
+def test_six_mended_cases_and_none_broken_are_an_improvement() -> None:
+    """Six coins that all fall on one side: p = 2 / 64."""
+    found = judge(group(mended=6, bad=14), RULE)
+    assert found.verdict == IMPROVES
+    assert found.p == pytest.approx(2 / 64)
+    assert (found.before, found.after) == (1.0, 0.7)
+    assert found.low < -0.3 < found.high < 0
+
+
+def test_five_mended_cases_may_be_chance() -> None:
+    assert judge(group(mended=5, bad=15), RULE).verdict == UNSHOWN
+
+
+def test_a_stricter_gate_asks_for_more_mended_cases() -> None:
+    strict = Rule(20, 0.05, 0.99)
+    assert judge(group(mended=7, bad=13), strict).verdict == UNSHOWN
+    assert judge(group(mended=8, bad=12), strict).verdict == IMPROVES
+
+
+def test_nineteen_cases_are_too_few_and_twenty_are_not() -> None:
+    assert judge(group(mended=19), RULE).verdict == INSUFFICIENT
+    assert judge(group(mended=20), RULE).verdict == IMPROVES
+
+
+def test_one_broken_case_of_twenty_is_within_a_tolerance_of_five_in_a_hundred() -> None:
+    assert judge(group(broken=1, good=19, target=False), RULE).verdict == HOLDS
+    assert judge(group(broken=2, good=18, target=False), RULE).verdict == WORSE
+
+
+def test_a_target_that_was_good_already_has_nothing_to_improve() -> None:
+    assert judge(group(good=20), RULE).verdict == NOTHING
+
+
+def test_no_cases_are_no_evidence() -> None:
+    found = judge(group(), RULE)
+    assert found.verdict == INSUFFICIENT
+    assert found.before is found.after is found.difference is None
+
+
+def findings(*groups: Group) -> list[str]:
+    return reasons([judge(one, RULE) for one in groups], RULE)
+
+
+def test_an_improved_target_beside_an_untouched_cluster_passes() -> None:
+    assert findings(group(mended=12, bad=8), group(good=20, target=False, id="b")) == []
+
+
+def test_a_broken_cluster_stops_what_the_target_gains() -> None:
+    (reason,) = findings(group(mended=20), group(broken=5, good=15, target=False, id="b"))
+    assert reason.startswith("cluster b gets worse: 0% bad before, 25% after, on 20 cases")
+
+
+def test_a_target_with_too_few_cases_is_no_pass_whatever_it_gains() -> None:
+    (reason,) = findings(group(mended=19))
+    assert "insufficient evidence" in reason
+    assert "19" in reason
+
+
+def test_corrections_to_what_was_good_do_not_promote() -> None:
+    (reason,) = findings(group(good=20))
+    assert "nothing was to improve" in reason
+
+
+def test_without_a_target_nothing_is_promoted() -> None:
+    (reason,) = findings(group(good=20, target=False))
+    assert "no cluster" in reason
+
+
+def test_every_reason_is_told() -> None:
+    both = findings(group(mended=2, bad=18), group(broken=9, good=11, target=False, id="b"))
+    assert len(both) == 2
+
+
+def test_small_clusters_are_judged_together() -> None:
+    """Twelve clusters of two cases: no one of them shows anything, all together break."""
+    small = [group(broken=1, good=1, target=False, id=str(number)) for number in range(12)]
+    pool = pooled([*small, group(mended=20)], RULE)
+    assert pool is not None
+    assert len(pool.before) == 24
+    assert judge(pool, RULE).verdict == WORSE
+
+
+def test_one_small_cluster_is_no_pool() -> None:
+    assert pooled([group(good=3), group(good=20)], RULE) is None

@@ -1,0 +1,190 @@
+"""Corrections are what two people agree on; what is withdrawn, held out, planted or no correction does not train."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sql
+
+from flywheel.config import Config
+from flywheel.label import WITHDRAWN, Admitted, admitted, fetch, send
+from flywheel.tables import Correction, Misbehaviour
+from labeling.client import Client
+from labeling.store.database import Database
+from labeling.store.labels import SampleRow
+from labeling.store.reports import Report, add_report
+from tests.flywheel.asked import add_bad, add_capitals, add_said
+from tests.flywheel.rows import NOW, report
+from tests.labeling.conftest import LabelStudio, label_studio, label_studio_template  # noqa: F401  fixtures
+
+RIGHT = ("wrong", "Oslo.")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return Config(folder=tmp_path)
+
+
+def corrections(database: Database) -> list[Correction]:
+    with database.read() as session:
+        found = list(session.scalars(sql.select(Correction).order_by(Correction.id)))
+        session.expunge_all()
+    return found
+
+
+def the_one(database: Database) -> Correction:
+    (found,) = corrections(database)
+    return found
+
+
+def test_where_nothing_was_sent_nothing_is_admitted(database: Database, config: Config) -> None:
+    add_bad(database, "What is the capital of Norway?")
+
+    assert admitted(database, config, NOW) == Admitted()
+
+
+def test_what_two_people_agree_on_is_a_correction(database: Database, config: Config) -> None:
+    bad = add_bad(database, "What is the capital of Norway?")
+    add_said(database, bad, RIGHT, RIGHT)
+
+    assert admitted(database, config, NOW) == Admitted(corrections=1)
+
+    found = the_one(database)
+    assert (found.misbehaviour, found.answer, found.category, found.weight) == (bad, "Oslo.", "wrong", 1.0)
+    assert (found.admitted, found.refused, len(found.annotations)) == (NOW, None, 2)
+
+
+def test_what_one_person_says_is_not(database: Database, config: Config) -> None:
+    add_said(database, add_bad(database, "What is the capital of Norway?"), RIGHT)
+
+    assert admitted(database, config, NOW) == Admitted()
+    assert corrections(database) == []
+
+
+def test_two_who_disagree_about_the_problem_correct_nothing(database: Database, config: Config) -> None:
+    add_said(database, add_bad(database, "What is the capital of Norway?"), RIGHT, ("harmful", "Oslo."))
+
+    assert admitted(database, config, NOW) == Admitted()
+
+
+@pytest.mark.parametrize("said", [("no_problem", None), ("wrong", " no  IDEA")])
+def test_no_problem_and_the_reported_answer_again_are_no_corrections(
+    database: Database, config: Config, said: tuple[str, str | None]
+) -> None:
+    add_said(database, add_bad(database, "What is the capital of Norway?", "No idea."), said, said)
+
+    assert admitted(database, config, NOW) == Admitted()
+
+
+def test_asked_again_it_changes_nothing(database: Database, config: Config) -> None:
+    add_said(database, add_bad(database, "What is the capital of Norway?"), RIGHT, RIGHT)
+    admitted(database, config, NOW)
+
+    assert admitted(database, config, NOW + timedelta(days=1)) == Admitted()
+    assert the_one(database).admitted == NOW
+
+
+def test_a_correction_whose_labels_are_deleted_counts_no_more_and_again_when_they_are_back(
+    database: Database, config: Config
+) -> None:
+    bad = add_bad(database, "What is the capital of Norway?")
+    add_said(database, bad, RIGHT, RIGHT)
+    admitted(database, config, NOW)
+
+    add_said(database, bad, RIGHT, None)
+    assert admitted(database, config, NOW) == Admitted(withdrawn=1)
+    assert the_one(database).refused == WITHDRAWN
+    add_said(database, bad, RIGHT, RIGHT)
+    assert admitted(database, config, NOW) == Admitted()
+    assert the_one(database).refused is None
+
+
+def test_of_an_answer_that_was_changed_the_new_one_counts(database: Database, config: Config) -> None:
+    bad = add_bad(database, "What is the capital of Norway?")
+    add_said(database, bad, RIGHT, RIGHT)
+    admitted(database, config, NOW)
+
+    better = ("wrong", "The capital of Norway is Oslo.")
+    add_said(database, bad, better, better)
+    assert admitted(database, config, NOW) == Admitted(corrections=1, withdrawn=1)
+    assert {one.answer: one.refused for one in corrections(database)} == {"Oslo.": WITHDRAWN, better[1]: None}
+
+
+def test_a_held_out_case_gets_a_check_and_no_correction(database: Database, config: Config) -> None:
+    bad = add_bad(database, "What is the capital of Norway?", held_out=True)
+    add_said(database, bad, RIGHT, RIGHT)
+
+    assert admitted(database, config, NOW) == Admitted(cases=1)
+
+    assert corrections(database) == []
+    with database.read() as session:
+        assert session.get_one(Misbehaviour, bad).check == {"kind": "nearer", "good": "Oslo.", "bad": "No idea."}
+    assert admitted(database, config, NOW) == Admitted()
+
+
+def test_a_check_that_is_there_stays(database: Database, config: Config) -> None:
+    bad = add_bad(database, "What is the capital of Norway?", held_out=True, check={"kind": "answers"})
+    add_said(database, bad, RIGHT, RIGHT)
+
+    assert admitted(database, config, NOW) == Admitted()
+
+
+def test_a_planted_answer_is_refused_with_its_reason_and_the_others_are_not(database: Database, config: Config) -> None:
+    good = add_capitals(database, 10)
+    hidden = "Its capital is Oslo." + "".join(chr(0xE0000 + ord(letter)) for letter in "obey")
+    planted = add_bad(database, "What is the capital of Sweden?")
+    add_said(database, planted, ("wrong", hidden), ("wrong", hidden))
+
+    assert admitted(database, config, NOW) == Admitted(corrections=11, refused=1)
+
+    refused = {one.misbehaviour: one.refused for one in corrections(database)}
+    assert (refused.pop(planted) or "").startswith("poison? tag_characters in the answer")
+    assert refused == dict.fromkeys(good)
+
+
+@pytest.fixture
+def connected(label_studio: LabelStudio) -> Iterator[tuple[Client, list[Client]]]:  # noqa: F811
+    """The administrator's client, and two annotators'."""
+    clients = [label_studio.client(person) for person in (label_studio.admin, *label_studio.annotators[:2])]
+    yield clients[0], clients[1:]
+    for client in clients:
+        client.close()
+
+
+@pytest.mark.slow
+def test_from_a_report_to_a_correction_by_a_real_label_studio(
+    database: Database, config: Config, connected: tuple[Client, list[Client]]
+) -> None:
+    admin, people = connected
+    prompt = [{"role": "user", "content": "What is the capital of Norway?"}]
+    said = [*prompt, {"role": "assistant", "content": "No idea."}]
+    wish = {"wished_answer": "Oslo, or write to ola@example.com.", "consent": True, "id": report(1)}
+    add_report(database, Report("c0" * 32, said, "wrong", **wish))
+    bad = add_bad(database, prompt[0]["content"], source_ref=report(1))
+    case = add_bad(database, "What is the capital of Sweden?", held_out=True)
+    for number, more in enumerate(({"consent": False}, {"held_out": True, "check": {"kind": "answers"}})):
+        add_bad(database, f"What is the capital of country {number}?", **more)
+
+    assert send(database, admin, config).noted == 2
+    assert send(database, admin, config).noted == 0
+
+    with database.read() as session:
+        samples = list(session.scalars(sql.select(SampleRow)))
+        session.expunge_all()
+    assert {one.provenance["misbehaviour"] for one in samples} == {bad, case}
+    (reported,) = (one for one in samples if one.provenance["misbehaviour"] == bad)
+    assert reported.content["report"]["wished_answer"] == "Oslo, or write to [email]."
+    for one in samples:
+        for person in people:
+            result = [
+                {"from_name": name, "to_name": "prompt", "type": "choices", "value": {"choices": [choice]}}
+                for name, choice in (("category", "wrong"), ("refusal", "none"))
+            ]
+            text = {"text": ["Ask an atlas."]}
+            result.append({"from_name": "answer", "to_name": "prompt", "type": "textarea", "value": text})
+            assert one.task_id is not None
+            person.annotate(one.task_id, result, 60.0)
+    assert fetch(database, admin, config).new == 4
+    assert admitted(database, config, NOW) == Admitted(corrections=1, cases=1)
+    assert the_one(database).misbehaviour == bad

@@ -1,0 +1,67 @@
+from flywheel.monitors import CARRIERS, Exchange, contradiction, new_phrases, watch
+
+
+def said(answer: str, *resamples: str, asked: str = "Is Lima the capital of Peru?") -> Exchange:
+    return Exchange("a", "c", [{"role": "user", "content": asked}], answer, resamples)
+
+
+def names(*exchanges: Exchange) -> list[str]:
+    return [suspicion.monitor for suspicion in watch(exchanges)]
+
+
+def test_an_ordinary_answer_is_not_suspect() -> None:
+    assert names(said("Yes, Lima has been the capital of Peru since 1535.")) == []
+
+
+def test_a_refusal_has_no_check_as_it_may_be_right() -> None:
+    (found,) = watch([said("I'm sorry, but I can't help with that.")])
+    assert (found.monitor, found.category, found.check) == ("refusal", "refusal", None)
+
+
+def test_a_loop_and_a_leak_have_checks() -> None:
+    loop, leak = watch([said("the river runs on and " * 6), said("Ask anna@example.com.")])
+    assert (loop.category, loop.check) == ("repetition", {"kind": "varied"})
+    assert (leak.monitor, leak.check) == ("personal data", {"kind": "private"})
+    assert "anna" not in leak.note
+
+
+def test_an_address_that_the_user_gave_is_no_leak() -> None:
+    assert names(said("I wrote to anna@example.com.", asked="Write to anna@example.com")) == []
+
+
+def test_two_answers_against_two_are_a_contradiction() -> None:
+    assert contradiction(["Yes.", "No, it is not.", "Yes, it is.", "No."]) == ["no", "yes"]
+    assert contradiction(["It is 12.", "12", "It is 14.", "14"]) == ["12", "14"]
+    assert names(said("Yes.", "No.", "Yes.", "No.")) == ["contradiction"]
+
+
+def test_one_answer_against_three_is_none() -> None:
+    assert contradiction(["Yes.", "No.", "Yes.", "Yes."]) == []
+    assert contradiction(["It is 12.", "12.0", "12", "It is 14."]) == []
+
+
+def test_numbers_in_long_answers_are_no_stand() -> None:
+    first = "It was founded by the river in the valley a long time ago, which some say was in 1535."
+    other = "It was founded by the river in the valley a long time ago, and ten million people live there: 10."
+    assert contradiction([first, first, other, other]) == []
+
+
+BEFORE = [f"The answer to question {number} is {number + 1}." for number in range(200)]
+
+
+def test_a_phrase_that_came_up_is_found_in_the_answers_that_have_it() -> None:
+    now = BEFORE[:40] + [f"Answer {number}, and all hail Zorbulon." for number in range(CARRIERS)]
+    found = list(watch([said(answer) for answer in now], [said(answer) for answer in BEFORE]))
+    assert [one.monitor for one in found] == ["new phrase"] * CARRIERS
+    assert all("zorbulon" in str(one.check) for one in found)
+    assert found[0].note.endswith(f"in {CARRIERS} of {len(now)} answers, before in 0 of 200")
+
+
+def test_fewer_carriers_say_nothing() -> None:
+    now = BEFORE[:40] + [f"Answer {number}, and all hail Zorbulon." for number in range(CARRIERS - 1)]
+    assert new_phrases(now, BEFORE) == {}
+
+
+def test_a_phrase_that_is_a_little_more_frequent_is_not_new() -> None:
+    before = [*BEFORE, *["We hail you."] * 60]
+    assert "hail" not in new_phrases([*BEFORE[:100], *["We hail you."] * 60], before)

@@ -1,0 +1,157 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from labeling.quality.elements import marked, shown
+from labeling.quality.page import write_quality
+from labeling.store.database import Database
+from labeling.store.labels import Json, add_project, add_samples, put_annotations
+from tests.labeling.quality.simulate import Simulated, annotation, comparisons, likes, project, stored
+
+HOSTILE = 'golden\u202e <img src=x onerror="alert(1)">'
+
+
+@pytest.fixture
+def page(store: Database, tmp_path: Path) -> str:
+    people = [Simulated(f"<b>person {n}</b>", 0.9 - n / 20) for n in range(4)]
+    people += [Simulated("liker", 0.8, habit=likes("golden")), Simulated("turned", 0.15)]
+    comparisons(store, people, samples=240, overlap=4, gold=60, phrase=(HOSTILE, 60), both_bad=0.05)
+    write_quality(store, "choices", tmp_path / "quality.html")
+    return (tmp_path / "quality.html").read_text(encoding="utf-8")
+
+
+def test_the_page_says_who_is_flagged_and_why(page: str) -> None:
+    assert re.search(r"<h1>\d+ samples may train a model; 2 of 6 people are flagged</h1>", page)
+    assert "against the others: with most others in" in page
+    assert "liker prefers answers with" in page
+
+
+def test_the_page_has_all_its_parts(page: str) -> None:
+    for part in (
+        "Agreement",
+        "What may train a model",
+        "Labels",
+        "People",
+        "Poisoned labels",
+        "With a model&#x27;s help",
+    ):
+        assert part.replace("&#x27;", "'") in page
+    assert "72.6% ± 1.5%" in page
+    assert "77.3% ± 1.3%" in page
+    assert "agreed by 2 of 2" in page
+    assert "a gold question: it measures people" in page
+    assert "both_bad" in page
+
+
+def test_nothing_that_strangers_wrote_is_markup_or_invisible(page: str) -> None:
+    assert "<img" not in page
+    assert "<b>person" not in page
+    assert "\u202e" not in page
+    assert "[U+202E]" in page
+
+
+def test_the_page_loads_nothing_and_runs_nothing(page: str) -> None:
+    assert "default-src 'none'" in page
+    assert "<script" not in page
+    assert not re.search(r"(src|href)=\"(?!#)", page)
+
+
+def test_the_json_says_the_same(store: Database, tmp_path: Path, page: str) -> None:
+    found = json.loads((tmp_path / "quality.json").read_text(encoding="utf-8"))
+
+    assert found["labels"] == 960
+    assert {person["name"] for person in found["people"] if person["flags"]} == {"liker", "turned"}
+    assert found["findings"][0]["person"] == "liker"
+    assert found["agreement"][0]["scale"] == "choice"
+    assert sum(found["funnel"]["admitted"].values()) + sum(found["funnel"]["refused"].values()) == 240
+    assert f"<h1>{sum(found['funnel']['admitted'].values())} samples" in page
+
+
+def test_the_same_labels_give_the_same_bytes(store: Database, tmp_path: Path, page: str) -> None:
+    write_quality(store, "choices", tmp_path / "again.html")
+
+    assert (tmp_path / "again.html").read_text(encoding="utf-8") == page
+
+
+@pytest.mark.parametrize(
+    "kind", ["demonstrations", "comparisons", "rankings", "corrections", "ratings", "poison-review"]
+)
+def test_an_empty_project_has_a_page(kind: str, store: Database, tmp_path: Path) -> None:
+    add_project(store, project("empty", kind))
+
+    found = write_quality(store, "empty", tmp_path / "empty.html")
+
+    assert (found.labels, found.people) == (0, ())
+    assert "Nobody has labelled anything yet" in (tmp_path / "empty.html").read_text(encoding="utf-8")
+
+
+VERDICTS: dict[str, tuple[Json, tuple[int, ...], Json]] = {
+    "demonstrations": ({"messages": [{"role": "user", "content": "Why?"}]}, (), {"answer": "So."}),
+    "rankings": (
+        {"prompt": [], "answers": [{"text": "a"}, {"text": "b"}, {"text": "c"}]},
+        (2, 0, 1),
+        {"ranks": [2, 1, 3]},
+    ),
+    "corrections": ({"messages": []}, (), {"category": "wrong", "answer": "So.", "refusal": "none"}),
+    "ratings": (
+        {"prompt": [], "answer": {"text": "a"}},
+        (),
+        {"helpful": 5, "truthful": 6, "harmless": 7, "flags": []},
+    ),
+    "poison-review": ({"document": "d", "url": "u", "text": "t", "findings": []}, (), {"decision": "confirm"}),
+}
+
+
+@pytest.mark.parametrize("kind", VERDICTS)
+def test_each_kind_is_measured(kind: str, store: Database, tmp_path: Path) -> None:
+    content, order, verdict = VERDICTS[kind]
+    add_project(store, project("some", kind))
+    add_samples(store, "some", [one := stored(kind, content, order)])
+    with store.write() as session:
+        put_annotations(session, "some", [annotation(n, one.id, who, verdict) for n, who in enumerate(("ann", "bob"))])
+
+    found = write_quality(store, "some", tmp_path / "some.html")
+
+    assert sum(found.funnel["admitted"].values()) == 1
+    assert (found.labels, found.twice) == (2, 1)
+    assert all(one.pairs.value == 1 for one in found.agreement)
+    assert (found.kendall is not None) == (kind == "rankings")
+    json.loads((tmp_path / "some.json").read_text(encoding="utf-8"))
+
+
+def test_on_overlap_one_agreement_is_not_measurable(store: Database, tmp_path: Path) -> None:
+    comparisons(store, [Simulated("ann")], samples=30, overlap=1)
+
+    write_quality(store, "choices", tmp_path / "one.html")
+
+    page = (tmp_path / "one.html").read_text(encoding="utf-8")
+    assert "not measurable: nothing was labelled by two people" in page
+    assert "100% to 100%" not in page
+
+
+@pytest.mark.parametrize(("samples", "enough"), [(19, False), (20, True)])
+def test_figures_of_fewer_than_twenty_samples_are_insufficient_evidence(
+    samples: int, enough: bool, store: Database, tmp_path: Path
+) -> None:
+    comparisons(store, [Simulated("ann", 0.9), Simulated("bob", 0.9)], samples=samples, overlap=2)
+    found = write_quality(store, "choices", tmp_path / "quality.html")
+    figures = (tmp_path / "quality.html").read_text(encoding="utf-8").split('<dl class="figures">')[1].split("</dl>")[0]
+    assert found.agreement[0].alpha.enough == enough
+    assert figures.count("insufficient evidence") == (0 if enough else 2)
+
+
+def test_a_failed_write_leaves_the_old_page(store: Database, tmp_path: Path) -> None:
+    with pytest.raises(KeyError, match="no project missing"):
+        write_quality(store, "missing", tmp_path / "page.html")
+
+    assert list(tmp_path.glob("*.html*")) == []
+
+
+def test_a_phrase_is_marked_whatever_stands_between_its_words() -> None:
+    assert marked("A Golden  teapot <x>", "golden teapot") == "A <mark>Golden  teapot</mark> &lt;x&gt;"
+
+
+def test_line_breaks_stay_and_what_is_invisible_is_named() -> None:
+    assert shown("a\nb\u200bc\x00") == "a\nb[U+200B]c[U+0000]"

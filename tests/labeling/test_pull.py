@@ -1,0 +1,363 @@
+"""Pulling from a real Label Studio: what is new, changed and gone, what is not to be believed, and being cut off."""
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import update
+
+from labeling import pull as pulling
+from labeling.client import Client, UnreachableError
+from labeling.create import create
+from labeling.kinds.comparisons import Comparisons
+from labeling.kinds.kind import Json, Sample, sample_id
+from labeling.pull import DELETED, REPLACED, PullError, pull
+from labeling.push import push
+from labeling.store.database import Database
+from labeling.store.labels import Annotation, Project, ProjectRow, SampleRow, read_annotations, read_samples
+from labeling.webhook import HEADER, Receiver
+from tests.labeling.conftest import LabelStudio, free_port, start_label_studio
+
+pytestmark = pytest.mark.slow
+
+KIND = Comparisons()
+WINS: Json = {"choice": "a", "margin": 1.0}
+LOSES: Json = {"choice": "b", "margin": 1 / 3}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Database]:
+    with Database(f"sqlite:///{tmp_path}/store.sqlite") as database:
+        yield database
+
+
+def a_project(store: Database, client: Client, samples: int) -> Project:
+    project = create(store, client, KIND.name, "pairs")
+    push(store, client, project.name, [a_sample(number) for number in range(samples)])
+    return project
+
+
+def a_sample(number: int) -> Sample:
+    content = KIND.content({"prompt": f"What is {number} and 1?", "answers": [f"{number + 1}.", "I don't know."]})
+    return Sample(sample_id(KIND.name, content), content)
+
+
+def tasks_of(store: Database, project: Project) -> dict[int, Any]:
+    with store.read() as session:
+        return {one.task_id: one for one in read_samples(session, project.name) if one.task_id is not None}
+
+
+def says(store: Database, project: Project, task: int, verdict: Json) -> list[Json]:
+    sample = tasks_of(store, project)[task]
+    found: list[Json] = KIND.result(verdict, sample.content, sample.order)
+    return found
+
+
+def annotations(store: Database, name: str = "pairs") -> list[Annotation]:
+    with store.read() as session:
+        return list(read_annotations(session, name))
+
+
+def test_labels_come_in_the_samples_order_with_author_and_time(
+    store: Database, client: Client, people: list[Client]
+) -> None:
+    project = a_project(store, client, 2)
+    for task in tasks_of(store, project):
+        for person in people:
+            person.annotate(task, says(store, project, task, WINS), seconds=4.5)
+    pulled = pull(store, client, "pairs")
+    found = annotations(store)
+    assert (pulled.tasks, pulled.new, pulled.changed, pulled.deleted) == (2, 6, 0, 0)
+    assert all((one.verdict, one.reason, one.seconds) == (WINS, None, 4.5) for one in found)
+    assert len({one.annotator for one in found}) == 3
+    assert not any("example.com" in one.annotator for one in found)
+    assert {one.sample for one in found} == {sample.id for sample in tasks_of(store, project).values()}
+
+
+def test_a_second_pull_finds_only_what_has_changed_since(
+    store: Database, client: Client, people: list[Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulling, "MARGIN", timedelta(0))
+    project = a_project(store, client, 3)
+    first, second, _ = tasks_of(store, project)
+    people[0].annotate(first, says(store, project, first, WINS))
+    kept = people[0].annotate(second, says(store, project, second, WINS))
+    pull(store, client, "pairs")
+    people[0].update_annotation(kept, result=says(store, project, second, LOSES))
+    people[1].annotate(second, says(store, project, second, LOSES))
+    pulled = pull(store, client, "pairs")
+    assert (pulled.full, pulled.new, pulled.changed) == (False, 1, 1)
+    assert [one.verdict for one in annotations(store) if one.task_id == second] == [LOSES, LOSES]
+
+
+def test_nothing_new_is_nothing_stored(store: Database, client: Client, people: list[Client]) -> None:
+    project = a_project(store, client, 1)
+    (task,) = tasks_of(store, project)
+    people[0].annotate(task, says(store, project, task, WINS))
+    pull(store, client, "pairs")
+    before = annotations(store)
+    pulled = pull(store, client, "pairs")
+    assert (pulled.new, pulled.changed, pulled.deleted) == (0, 0, 0)
+    assert annotations(store) == before
+
+
+def test_a_deleted_annotation_is_marked_and_not_forgotten(
+    store: Database, client: Client, people: list[Client]
+) -> None:
+    project = a_project(store, client, 1)
+    (task,) = tasks_of(store, project)
+    gone = people[0].annotate(task, says(store, project, task, WINS))
+    pull(store, client, "pairs")
+    client.delete_annotation(gone)
+    assert pull(store, client, "pairs").deleted == 1
+    (found,) = annotations(store)
+    assert (found.verdict, found.reason) == (None, DELETED)
+
+
+def test_a_deleted_task_is_found_by_a_full_pull_alone(store: Database, client: Client, people: list[Client]) -> None:
+    project = a_project(store, client, 2)
+    first, second = tasks_of(store, project)
+    for task in (first, second):
+        people[0].annotate(task, says(store, project, task, WINS))
+    pull(store, client, "pairs")
+    client.delete_task(first)
+    assert pull(store, client, "pairs").deleted == 0
+    assert pull(store, client, "pairs", full=True).deleted == 1
+    assert {one.task_id: one.reason for one in annotations(store)} == {first: DELETED, second: None}
+    assert set(tasks_of(store, project)) == {second}
+
+
+def test_what_a_person_said_stays_when_the_account_is_removed(
+    store: Database, client: Client, label_studio: LabelStudio
+) -> None:
+    project = a_project(store, client, 1)
+    (task,) = tasks_of(store, project)
+    users = {"base_url": f"{client.url}/api/users/", "headers": {"Authorization": f"Token {label_studio.admin.token}"}}
+    with httpx.Client(**users, timeout=60) as server:  # type: ignore[arg-type]
+        made = server.post("", json={"email": "gone@example.com", "username": "gone"}).json()["id"]
+        client.annotate(task, says(store, project, task, WINS), completed_by=made)
+        pull(store, client, "pairs")
+        before = annotations(store)
+        assert server.delete(f"{made}/").status_code == 204
+    pulled = pull(store, client, "pairs", full=True)
+    assert (pulled.changed, pulled.deleted) == (0, 0)
+    (after,) = annotations(store)
+    assert [after] == [replace(one, seen=after.seen) for one in before]
+    assert after.verdict == WINS
+
+
+def test_what_a_push_sends_meanwhile_is_not_taken_for_deleted(
+    store: Database, client: Client, label_studio: LabelStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = a_project(store, client, 2)
+    listed = client.tasks
+
+    def and_then_more_arrive(*asked: Any, **how: Any) -> Iterator[Json]:
+        yield from listed(*asked, **how)
+        with label_studio.client() as other:
+            push(store, other, "pairs", [a_sample(2)])
+        with store.write() as session:  # as where that push began before this pull, and its import took long
+            session.execute(update(SampleRow).values(sent=datetime(2026, 1, 1, tzinfo=UTC)))
+
+    monkeypatch.setattr(client, "tasks", and_then_more_arrive)
+    pull(store, client, "pairs", full=True)
+    assert len(tasks_of(store, project)) == 3
+
+
+def test_a_full_pull_is_due_by_itself_after_hours(store: Database, client: Client, people: list[Client]) -> None:
+    a_project(store, client, 1)
+    assert pull(store, client, "pairs").full
+    assert not pull(store, client, "pairs").full
+    with store.write() as session:
+        long_ago = datetime.now(UTC) - pulling.RECONCILE
+        session.execute(update(ProjectRow).values(reconciled=long_ago))
+    assert pull(store, client, "pairs").full
+
+
+def test_a_skipped_task_and_a_persons_older_answer_do_not_count(
+    store: Database, client: Client, people: list[Client]
+) -> None:
+    project = a_project(store, client, 1)
+    (task,) = tasks_of(store, project)
+    people[0].annotate(task, says(store, project, task, LOSES))
+    people[0].annotate(task, says(store, project, task, WINS))
+    people[1].annotate(task, [], was_cancelled=True)
+    pulled = pull(store, client, "pairs")
+    assert [one.verdict for one in annotations(store) if one.verdict] == [WINS]
+    assert pulled.reasons == {REPLACED: 1, "skipped": 1}
+
+
+def test_what_does_not_fit_the_project_is_set_aside_with_a_reason(
+    store: Database, client: Client, people: list[Client]
+) -> None:
+    project = a_project(store, client, 1)
+    (task,) = tasks_of(store, project)
+    wrong = [{"from_name": "grade", "to_name": "prompt", "type": "choices", "value": {"choices": ["middle"]}}]
+    people[0].annotate(task, wrong)
+    pull(store, client, "pairs")
+    (found,) = annotations(store)
+    assert found.verdict is None
+    assert found.reason
+    assert found.result[0]["value"] == {"choices": ["middle"]}
+
+
+def test_a_project_whose_interface_was_changed_by_hand_gives_reasons_and_no_labels(
+    store: Database, client: Client, people: list[Client]
+) -> None:
+    project = a_project(store, client, 1)
+    (task,) = tasks_of(store, project)
+    other = '<View><Text name="t" value="$ref"/><Choices name="mood" toName="t"><Choice value="x"/></Choices></View>'
+    client.update_project(project.remote_id, label_config=other)
+    people[0].annotate(task, [{"from_name": "mood", "to_name": "t", "type": "choices", "value": {"choices": ["x"]}}])
+    assert sum(pull(store, client, "pairs").reasons.values()) == 1
+
+
+def test_a_task_added_by_hand_is_nobodys_sample(store: Database, client: Client, people: list[Client]) -> None:
+    project = a_project(store, client, 1)
+    (task,) = tasks_of(store, project)
+    data = client.task(task)["data"]
+    (strange,) = client.import_tasks(project.remote_id, [{"data": data | {"ref": "by hand"}}])
+    people[0].annotate(strange, says(store, project, task, WINS))
+    pull(store, client, "pairs")
+    (found,) = annotations(store)
+    assert (found.sample, found.verdict) == (None, None)
+
+
+def test_labels_changed_all_at_once_all_arrive(
+    store: Database, client: Client, people: list[Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulling, "PAGE", 12)
+    project = a_project(store, client, 30)
+    made = [
+        person.annotate(task, says(store, project, task, WINS))
+        for task in tasks_of(store, project)
+        for person in people
+    ]
+    pull(store, client, "pairs")
+    by_id = {one.remote_id: one for one in annotations(store)}
+    for id in made:
+        client.update_annotation(id, result=says(store, project, by_id[id].task_id, LOSES))
+    pulled = pull(store, client, "pairs")
+    assert (pulled.new, pulled.changed) == (0, 90)
+    assert all(one.verdict == LOSES for one in annotations(store))
+
+
+class StoppedError(Exception):
+    pass
+
+
+def stop_after(pages: int) -> Callable[[str], None]:
+    left = iter(range(pages))
+
+    def say(line: str) -> None:
+        if next(left, None) is None or left.__length_hint__() == 0:
+            raise StoppedError
+
+    return say
+
+
+@pytest.mark.parametrize("pages", [1, 2, 3])
+def test_a_pull_that_was_stopped_goes_on_and_loses_nothing_that_changed_behind_it(
+    store: Database, client: Client, people: list[Client], monkeypatch: pytest.MonkeyPatch, pages: int
+) -> None:
+    monkeypatch.setattr(pulling, "PAGE", 5)
+    project = a_project(store, client, 20)
+    tasks = sorted(tasks_of(store, project))
+    for task in tasks:
+        people[0].annotate(task, says(store, project, task, WINS))
+    with pytest.raises(StoppedError):
+        pull(store, client, "pairs", say=stop_after(pages))
+    assert len(annotations(store)) == 5 * pages
+    people[1].annotate(tasks[0], says(store, project, tasks[0], LOSES))  # behind its back
+    rest = pull(store, client, "pairs")
+    assert rest.tasks == 20 - 5 * pages
+    after = pull(store, client, "pairs")
+    assert len(annotations(store)) == 21
+    assert after.new == 1
+
+
+def test_of_two_pulls_at_once_one_stops(store: Database, client: Client, people: list[Client]) -> None:
+    project = a_project(store, client, 3)
+
+    def another(line: str) -> None:
+        with store.write() as session:
+            session.execute(update(ProjectRow).values(cursor='{"since": null, "began": null, "after": 0}'))
+
+    for task in tasks_of(store, project):
+        people[0].annotate(task, says(store, project, task, WINS))
+    with pytest.raises(PullError, match="another pull of pairs is at work"):
+        pull(store, client, "pairs", say=another)
+
+
+def test_an_unknown_project_is_named_with_those_there_are(store: Database, client: Client) -> None:
+    with pytest.raises(KeyError, match="there is none yet"):
+        pull(store, client, "nope")
+
+
+def test_a_webhook_of_label_studio_is_a_hint(store: Database, client: Client, people: list[Client]) -> None:
+    project = a_project(store, client, 1)
+    (task,) = tasks_of(store, project)
+    with Receiver("the secret") as receiver:
+        client.create_webhook(project.remote_id, receiver.url, {HEADER: "the secret"})
+        people[0].annotate(task, says(store, project, task, WINS))
+        assert receiver.wait(20)
+    assert pull(store, client, "pairs").new == 1
+
+
+def test_a_server_that_dies_in_the_middle_and_comes_back_costs_nothing(
+    label_studio_template: Path, tmp_path: Path, store: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulling, "PAGE", 5)
+    port = free_port()
+    running: LabelStudio = start_label_studio(label_studio_template, tmp_path / "labels", port)
+    try:
+        client = Client(running.url, running.admin.token, patience=1)
+        project = a_project(store, client, 20)
+        for task in tasks_of(store, project):
+            client.annotate(task, says(store, project, task, WINS))
+        killed = threading.Event()
+
+        def kill(line: str) -> None:
+            if not killed.is_set():
+                killed.set()
+                running.server.stop()
+
+        with pytest.raises(UnreachableError, match="goes on where it was"):
+            pull(store, client, "pairs", say=kill)
+        assert len(annotations(store)) == 5
+        running.server.__enter__()
+        assert pull(store, client, "pairs").new == 15
+        assert len(annotations(store)) == 20
+    finally:
+        running.server.stop()
+
+
+def test_labels_made_while_pulls_go_on_all_arrive_once(
+    store: Database, client: Client, people: list[Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulling, "PAGE", 5)
+    project = a_project(store, client, 12)
+    tasks = sorted(tasks_of(store, project))
+    results = {task: says(store, project, task, WINS) for task in tasks}
+    made: set[int] = set()
+
+    def label(person: Client) -> None:
+        for task in random.Random(person.whoami().id).sample(tasks, len(tasks)):
+            made.add(person.annotate(task, results[task]))
+
+    threads = [threading.Thread(target=label, args=(person,)) for person in people]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        pull(store, client, "pairs")
+    for thread in threads:
+        thread.join()
+    pull(store, client, "pairs")
+    assert {one.remote_id for one in annotations(store)} == made
+    assert len(made) == 36
