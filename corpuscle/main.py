@@ -1,5 +1,6 @@
 """The command line, thin: parses, calls, prints. Each command imports what it needs when it runs."""
 
+import errno
 import logging
 import os
 import re
@@ -12,6 +13,7 @@ import typer
 from rich.console import Console
 
 from corpuscle import poison, talking, training
+from corpuscle.flywheel import app as flywheel
 from corpuscle.label.app import app as label
 from corpuscle.terminal import Unbroken, plain
 
@@ -26,6 +28,7 @@ app = typer.Typer(
 app.add_typer(training.app, name="train")
 app.add_typer(poison.app, name="poison")
 app.add_typer(label, name="label")
+app.add_typer(flywheel, name="flywheel")
 
 _beam_arguments: list[str] = []
 """What stood behind `--` on the command line, for Beam."""
@@ -254,6 +257,9 @@ def _known_errors() -> tuple[type[Exception], ...]:
         "labeling.again": "AgainError",
         "labeling.drafts": "DraftError",
         "labeling.sources": "SourceError",
+        "flywheel.config": "ConfigError",
+        "flywheel.lock": "LockedError",
+        "flywheel.train": "TrainError",
     }
     found: tuple[type[Exception], ...] = tuple(
         getattr(sys.modules[module], name) for module, name in names.items() if module in sys.modules
@@ -275,6 +281,8 @@ def told(error: Exception) -> str | None:
         what = "that is a file; expected a folder" if isinstance(error, FileExistsError) else error.strerror
         name = re.sub(r"\.[0-9a-f]{32}\.tmp$", "", os.fsdecode(error.filename))  # as pipeline.artifact.atomic has it
         return f"{name}: {what}"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{error.strerror} (writing a file, which was not put in its place); make room, then repeat this."
     return str(error) if isinstance(error, _known_errors()) else None
 
 

@@ -56,6 +56,7 @@ def cluster(database: Database, now: datetime) -> int:
                 sql.select(Misbehaviour)
                 .where(Misbehaviour.cluster.is_(None))
                 .order_by(Misbehaviour.found, Misbehaviour.id)
+                .with_for_update()  # on PostgreSQL a second one waits here, and then finds them placed
             )
         )
         if not new:

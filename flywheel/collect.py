@@ -69,7 +69,8 @@ class Collected:
 def collect(database: Database, config: Config, now: datetime) -> Collected:
     """Stores what is new, and puts it into clusters. Again, it changes nothing. Raises StoreError.
 
-    A misbehaviour that was found before keeps what was said of it then.
+    A misbehaviour that was found before, or that several suspect, keeps what was said of it first: source, category,
+    check and consent.
     """
     rejected: list[Rejected] = []
     found: list[Found] = []

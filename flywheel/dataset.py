@@ -125,7 +125,8 @@ def build(database: Database, config: Config, now: datetime) -> Dataset:
         dataset = session.get(Dataset, id)
         if dataset is None:
             ids = [one.id for one in corrections]
-            dataset = Dataset(id=id, made=now, path=str(path), corrections=ids, replay=len(old))
+            name = str(path.relative_to(config.folder))  # the whole folder may be moved
+            dataset = Dataset(id=id, made=now, path=name, corrections=ids, replay=len(old))
             session.add(dataset)
             session.flush()
         session.expunge(dataset)

@@ -131,12 +131,12 @@ def reasons(findings: Sequence[Finding], rule: Rule) -> list[str]:
             assert finding.before is not None
             assert finding.after is not None
             against.append(
-                f"{finding.name} gets worse: {finding.before:.0%} bad before, {finding.after:.0%} after, on "
+                f'"{finding.name}" gets worse: {finding.before:.0%} bad before, {finding.after:.0%} after, on '
                 f"{finding.cases} cases; at most {rule.tolerance:+.0%} is allowed."
             )
         elif finding.verdict == UNSHOWN:
             against.append(
-                f"{finding.name} does not improve for certain: {finding.mended} of {finding.cases} cases mended, "
+                f'"{finding.name}" does not improve for certain: {finding.mended} of {finding.cases} cases mended, '
                 f"{finding.broken} broken (p = {finding.p:.2g}, needed below {1 - rule.confidence:.2g})."
             )
     if not targets:
@@ -144,7 +144,7 @@ def reasons(findings: Sequence[Finding], rule: Rule) -> list[str]:
     elif all(finding.verdict == INSUFFICIENT for finding in targets):
         most = max(targets, key=lambda finding: finding.cases)
         against.append(
-            f"insufficient evidence: the most cases that a corrected cluster has are {most.cases} ({most.name}); "
+            f'insufficient evidence: the most cases that a corrected cluster has are {most.cases} ("{most.name}"); '
             f"{rule.minimum_cases} are needed."
         )
     elif not any(finding.verdict in (IMPROVES, UNSHOWN, WORSE) for finding in targets):

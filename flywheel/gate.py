@@ -101,6 +101,14 @@ def gate(database: Database, config: Config, now: datetime, run: str | None = No
         exchanges=tuple(exchanges),
         attacks=attacks,
         uncounted=task.cases.uncounted,
+        unlooked=tuple(
+            what
+            for what, there in (
+                ("general questions: none are set", config.gate.evaluation is not None),
+                ("the red team's attacks: they are switched off", config.gate.attacks),
+            )
+            if not there
+        ),
     )
     folder.mkdir(parents=True, exist_ok=True)
     rows = [json.dumps(dataclasses.asdict(one), ensure_ascii=False) for one in exchanges]
@@ -205,8 +213,9 @@ def _verdict_id(task: _Task, config: Config) -> str:
 def _ask(task: _Task, config: Config) -> tuple[list[Exchange], list[Case], set[str]]:
     """What both answered; the cases that one of them could not be asked; the ids of those that were trained on."""
     known: Asked = trained_on(task.dataset)
-    seen = {case.id for case in task.cases.cases if asked(case.prompt) in known}
-    asking = [(case, turns) for case in task.cases.cases if case.id not in seen and (turns := case.turns())]
+    readable = [(case, turns) for case in task.cases.cases if (turns := case.turns())]
+    seen = {case.id for case, _ in readable if asked(case.prompt) in known}
+    asking = [(case, turns) for case, turns in readable if case.id not in seen]
     prompts = [turns for _, turns in asking]
     both = []
     for pointer in (task.base, task.checkpoint):
@@ -269,7 +278,8 @@ def _attacks(task: _Task, config: Config) -> tuple[Change, ...]:
 
 def _for(findings: Sequence[Finding], rule: Rule) -> str:
     better = [
-        f"{finding.name}: {finding.before:.0%} bad before, {finding.after:.0%} after, on {finding.cases} cases"
+        f'"{finding.name}" improves: {finding.before:.0%} bad before, {finding.after:.0%} after, on '
+        f"{finding.cases} cases"
         for finding in findings
         if finding.verdict == IMPROVES
     ]

@@ -15,12 +15,12 @@ import sqlalchemy as sql
 from sqlalchemy.orm import Session
 
 from flywheel.cases import check_fault
-from flywheel.dataset import Asked, asked
+from flywheel.dataset import Asked, trained_prompts
 from flywheel.tables import Cluster, Json, Messages, Misbehaviour
 from trainer.records import read_demonstrations
 from trainer.records.rows import DEFAULT, Rejected, read_rows
 from trainer.records.turns import prompt_turns
-from trainer.talk.conversation import Message, check, to_json
+from trainer.talk.conversation import Message, check
 
 EVALUATION = "evaluation"
 """The group of the general questions."""
@@ -80,11 +80,7 @@ def trained_on(dataset: Path) -> Asked:
 
     Raises ValueError where the file is not there or has rows that can't be read.
     """
-    prompts = []
-    for one in read_demonstrations((dataset,)):
-        places = [at for at, turn in enumerate(one.messages) if turn.role == "assistant" and turn.trained]
-        prompts += [asked(to_json(one.messages[:at])) for at in places]
-    return Asked(prompts)
+    return Asked(prompt for record in read_demonstrations((dataset,)) for prompt in trained_prompts(record))
 
 
 def digest(cases: Sequence[Case]) -> str:

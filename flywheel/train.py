@@ -24,6 +24,7 @@ from flywheel.dataset import build
 from flywheel.tables import Dataset, Decision, Run
 from labeling.store.database import Database
 from trainer import checkpoint
+from trainer.pointer import Pointer, read_pointer
 
 TAIL = 2000
 """Characters of what a failed training said last that are kept."""
@@ -51,13 +52,13 @@ def train(database: Database, config: Config, now: datetime) -> Run | None:
         started = time.monotonic()
         fault = _fine_tune(config, run, dataset)
         ended = now + timedelta(seconds=time.monotonic() - started)
-    made = None if fault else checkpoint.read_about(checkpoint.find(Path(run.path))).id
-    with database.write() as session:
-        row = session.get_one(Run, run.id)
-        row.state, row.ended, row.checkpoint_id, row.note = "failed" if fault else "trained", ended, made, fault
-        session.flush()
-        session.expunge(row)
-    return row
+        made = None if fault else checkpoint.read_about(checkpoint.find(config.folder / run.path)).id
+        with database.write() as session:
+            row = session.get_one(Run, run.id)
+            row.state, row.ended, row.checkpoint_id, row.note = "failed" if fault else "trained", ended, made, fault
+            session.flush()
+            session.expunge(row)
+        return row
 
 
 def run_id(dataset: str, base: str, config: Config) -> str:
@@ -66,14 +67,12 @@ def run_id(dataset: str, base: str, config: Config) -> str:
     return hashlib.sha256(json.dumps([dataset, base, settings], sort_keys=True).encode()).hexdigest()
 
 
-def base_of(config: Config) -> Path:
-    """The checkpoint that people talk to, from which a run starts. Raises TrainError."""
+def _base(config: Config) -> Pointer:
+    """The checkpoint that people talk to, from which a run starts."""
     try:
-        return checkpoint.find(config.models / json.loads(config.current.read_text("utf-8"))["path"])
-    except FileNotFoundError as error:
-        raise TrainError(f"{error.filename or error}: no checkpoint to start from; promote one first") from None
-    except (OSError, ValueError, KeyError, TypeError):
-        raise TrainError(f"{config.current} can't be read: expected JSON with a path; promote a checkpoint") from None
+        return read_pointer(config.current)
+    except (FileNotFoundError, ValueError) as error:
+        raise TrainError(str(error)) from None
 
 
 def _at_work(database: Database) -> tuple[Run, Dataset] | None:
@@ -89,12 +88,13 @@ def _begin(database: Database, config: Config, now: datetime) -> tuple[Run, Data
         if decision is None or not decision.retrain or session.scalar(begun.where(Run.decision == decision.id)):
             return None
         number = decision.id
-    base = base_of(config)
-    id = run_id((dataset := build(database, config, now)).id, checkpoint.read_about(base).id, config)
+    base, dataset = _base(config), build(database, config, now)
+    id = run_id(dataset.id, base.id, config)
     with database.write() as session:
         run = session.get(Run, id)
         if run is None:
-            run = Run(id=id, dataset=dataset.id, base=str(base), path=str(config.runs / id[:16]), checkpoint_id=None)
+            path = str((config.runs / id[:16]).relative_to(config.folder))
+            run = Run(id=id, dataset=dataset.id, base=str(base.folder.resolve()), path=path, checkpoint_id=None)
             session.add(run)
         elif run.state != "failed":
             raise TrainError(f"run {id[:12]} has learnt the same from the same before, and was {run.state}")
@@ -118,8 +118,8 @@ def _fine_tune(config: Config, run: Run, dataset: Dataset) -> str:
     """
     given = {
         "model": run.base,
-        "data": dataset.path,
-        "output": run.path,
+        "data": config.folder / dataset.path,
+        "output": config.folder / run.path,
         "held-out": 0,
         "steps": config.train.steps,
         "seed": config.train.seed,

@@ -53,6 +53,8 @@ class Shown:
     exchanges: tuple[Exchange, ...]
     attacks: tuple[Change, ...]
     uncounted: int
+    unlooked: tuple[str, ...]
+    """What was not compared, as nobody has set it."""
 
 
 _PAGE = Template("""<!DOCTYPE html>
@@ -90,7 +92,10 @@ def render(found: Shown) -> str:
         rows="".join(_row(finding) for finding in found.findings),
         left=_left(found),
         attacks=_attacks(found.attacks),
-        answers="".join(_group(finding, found.exchanges) for finding in found.findings),
+        answers="".join(
+            _group(finding, found.exchanges)
+            for finding in sorted(found.findings, key=lambda one: (one.verdict != WORSE, not one.target))
+        ),
     )
 
 
@@ -143,6 +148,7 @@ def _left(found: Shown) -> str:
         (found.uncounted, "not counted: no cluster yet, or nothing by which a machine could tell"),
     ]
     lines = [f"<li>{count:,} {what}</li>" for count, what in parts if count]
+    lines += [f"<li>not compared: {_text(what)}</li>" for what in found.unlooked]
     return f'<ul class="soft">{"".join(lines)}</ul>' if lines else ""
 
 

@@ -28,6 +28,7 @@ from labeling.store.sending import (
     known_tasks,
     noted_tasks,
     release,
+    renew,
     set_deleted,
     set_drafts,
     set_tasks,
@@ -288,6 +289,7 @@ class _Push:
         if self.failures > 1:
             raise error
         self.say(f"{error} Looking for what arrived.")
+        renew(self.database, self.project.name, [one.id for one, _ in left])  # the server may be at it still
         self.finish_earlier()
         there = known_tasks(self.database, self.project.name, [one.id for one, _ in left])
         self.result.arrived -= len(there)

@@ -34,9 +34,7 @@ def read_pointer(file: Path) -> Pointer:
     except FileNotFoundError:
         raise FileNotFoundError(f"{file}: no such file; promote a checkpoint first.") from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise ValueError(
-            f'{file} is no pointer to a checkpoint; expected {{"path": "...", "id": "..."}}.'
-        ) from None
+        raise ValueError(f'{file} is no pointer to a checkpoint; expected {{"path": "...", "id": "..."}}.') from None
     there = read_about(find(found.folder)).id
     if there != found.id:
         raise ValueError(

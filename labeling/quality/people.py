@@ -5,7 +5,7 @@ nothing is said of anybody.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import bdtr
@@ -15,7 +15,7 @@ from labeling.quality.phrases import Finding, find_phrases
 from labeling.quality.rates import MINIMUM, NONE, Floats, Rate, exact_share, share
 from labeling.quality.runs import Run, longest_run
 from labeling.quality.speed import fastest, floor_seconds
-from labeling.quality.table import Table, read_table
+from labeling.quality.table import COMPARED, Table, read_table
 from labeling.store.database import Database
 
 BELOW_CHANCE = "against the others"
@@ -177,7 +177,14 @@ def _flags(person: Person, people: int, findings: list[Finding]) -> tuple[Flag, 
     if person.run.length >= LEAST_RUN and person.enough and person.run.p * people <= LEVEL:
         evidence = f"“{person.button}” {person.run.length} times running (p = {person.run.p:.1g})"
         flags.append(Flag(STRAIGHT_LINING, evidence))
-    if person.left.enough and (person.left.low > 0.5 + BIASED or person.left.high < 0.5 - BIASED):
+    # The interval alone would accuse an honest person of 20 choices once in 400 times: with a hundred people, often.
+    fewer = min(person.left.value, 1 - person.left.value)
+    aside = person.left.low > 0.5 + BIASED or person.left.high < 0.5 - BIASED
+    if (
+        person.left.enough
+        and aside
+        and 2 * bdtr(round(fewer * person.left.count), person.left.count, 0.5) * people <= LEVEL
+    ):
         flags.append(Flag(POSITION, f"the answer shown on the left in {person.left}"))
     return tuple(flags)
 
@@ -194,8 +201,12 @@ def _run(table: Table, mine: np.ndarray, presses: Floats) -> tuple[Run, str]:
     pressed = table.button[mine]
     # What the others press is chance; alone, one's own habits would excuse themselves. One press more of each button
     # than there were, since what nobody else has pressed is not impossible.
-    others = presses - np.bincount(pressed, minlength=len(presses)) + 1
-    run = longest_run(pressed.tolist(), others / others.sum())
+    others = presses - np.bincount(pressed, minlength=len(presses))
+    run = longest_run(pressed.tolist(), (others + 1) / (others + 1).sum())
+    # Sides and orders are drawn by lot, documents are not: where nine in ten are poison, one reviewer says so in long
+    # runs, and where nobody else has pressed anything, nothing says that this is a habit.
+    if table.kind not in COMPARED and others.sum() < MINIMUM:
+        run = replace(run, p=1.0)
     return run, table.buttons[run.button] if run.length else ""
 
 

@@ -80,6 +80,18 @@ def claim(database: Database, project: str, samples: Collection[str]) -> set[str
         return set(session.scalars(query))
 
 
+def renew(database: Database, project: str, samples: Collection[str]) -> None:
+    """Marks samples of which it is not known whether they arrived as being sent until now."""
+    query = (
+        sql.update(SampleRow)
+        .where(SampleRow.project == project, SampleRow.id.in_(list(samples)))
+        .where(SampleRow.task_id.is_(None), SampleRow.sent.is_not(None), SampleRow.deleted.is_(None))
+        .values(sent=datetime.now(UTC))
+    )
+    with database.write() as session:
+        session.execute(query)
+
+
 def release(database: Database, project: str, samples: Collection[str]) -> None:
     """Marks samples that are known not to have arrived as unsent."""
     query = (

@@ -1,5 +1,6 @@
 """The command line as a new user meets it: what it says of itself, and of a command that can't be run."""
 
+import errno
 import os
 import re
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from corpuscle.main import told
 from labeling.store.database import Database
 from tests.pipeline.conftest import corpuscle
 
@@ -20,6 +22,12 @@ def test_a_run_without_input_is_told() -> None:
     ran = corpuscle("run", "recipes/demo.yaml", "-o", "out", check=False)
     assert ran.returncode == 2
     assert "no input: name WARC files, or give --input" in ran.stderr
+
+
+def test_a_full_disk_is_told_even_where_no_file_is_named() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    assert str(told(full)).startswith("No space left on device (writing a file")
+    assert told(OSError(errno.EIO, "Input/output error")) is None  # which only its trace tells
 
 
 @pytest.mark.slow

@@ -6,10 +6,16 @@ import pytest
 from typer.testing import CliRunner
 
 from corpuscle.flywheel import app
+from flywheel.config import load
+from flywheel.label import admitted
+from flywheel.lock import claim
+from labeling.folder import FolderError
 from labeling.store.database import Database
-from tests.flywheel.rows import add_round, report
+from tests.flywheel.round import correct, make_loop, write_bad_model
+from tests.flywheel.rows import NOW, add_round, report
+from trainer.pointer import read_pointer
 
-COMMANDS = ["explain", "status"]
+COMMANDS = ["collect", "label", "decide", "train", "gate", "promote", "rollback", "tick", "explain", "status"]
 
 
 def typed(*words: str) -> str:
@@ -59,3 +65,52 @@ def test_the_status_is_told_and_written_as_a_page(loop: Path, tmp_path: Path) ->
 def test_a_folder_without_settings_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="flywheel.yaml: no such file"):
         typed("status", "--folder", str(tmp_path))
+
+
+def test_nobody_is_asked_without_a_server(loop: Path) -> None:
+    with pytest.raises(FolderError, match="knows no Label Studio server yet"):
+        typed("label", "--folder", str(loop))
+
+
+def test_where_nothing_is_to_be_done_it_is_said(loop: Path) -> None:
+    assert typed("train", "--folder", str(loop)) == "nothing is to be trained\n"
+    assert typed("gate", "--folder", str(loop)) == "no run waits to be judged\n"
+    assert typed("promote", "--folder", str(loop)) == "no run has passed the gate that is not promoted\n"
+
+
+def test_a_tick_beside_another_says_so_and_is_no_error(loop: Path) -> None:
+    with claim(loop):
+        assert "another tick is at work there" in typed("tick", "--folder", str(loop))
+
+
+def test_a_run_and_a_model_can_t_both_be_promoted(loop: Path) -> None:
+    done = CliRunner().invoke(app, ["promote", "e0e0", "--model", "models", "--folder", str(loop)])
+    assert done.exit_code == 2
+    assert "name one of them" in done.output
+
+
+@pytest.mark.slow
+def test_each_step_by_itself_goes_the_whole_way(tmp_path: Path) -> None:
+    model, folder = write_bad_model(tmp_path), tmp_path / "loop"
+    make_loop(folder, model)
+    config, where = load(folder), ("--folder", str(folder))
+    first = read_pointer(config.current).id
+    assert typed("promote", "--model", str(model), *where).startswith(f"promote: people talk to {first[:12]} now")
+    assert typed("collect", *where) == "collect: 40 new misbehaviours, 0 known, 1 new clusters\n"
+    with Database(config.store) as database:
+        count = correct(database, NOW)
+        assert admitted(database, config, NOW).corrections == count
+    assert typed("decide", *where).startswith("decide: train: ")
+    assert typed("train", *where).rstrip().endswith(" trained")
+    told = typed("gate", *where)
+    assert "100% bad before, 0% after" in told
+    assert Path(told.split()[-1]).name == "verdict.html"
+    typed("promote", *where)
+    better = read_pointer(config.current).id
+    assert better != first
+    assert f"now      {better[:12]}" in typed("status", *where)
+    back = typed("rollback", "--reason", "answers in French", *where)
+    assert back.startswith(f"rollback: people talk to {first[:12]}")
+    assert read_pointer(config.current).id == first
+    assert "rollback: answers in French" in typed("explain", first[:12], *where)
+    assert "decide: wait: no new corrections" in typed("tick", *where)

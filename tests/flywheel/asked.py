@@ -48,7 +48,7 @@ def add_said(database: Database, bad: str, *verdicts: Verdict | None) -> None:
     add_samples(database, "corrections", [sample])
     said = []
     for person, verdict in enumerate(verdicts, 1):
-        number = int(bad[:8], 16) * 10 + person
+        number = int(bad[:6], 16) * 10 + person
         meant: Json | None = None
         if verdict is not None:
             meant = {"category": verdict[0], "answer": verdict[1], "refusal": "none"}

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -229,3 +230,13 @@ def test_a_stop_before_the_clusters_is_made_good(database: Database, config: Con
         session.execute(sql.delete(Cluster))
     assert collect(database, config, NOW) == Collected({}, 1, 1, ())
     assert rows(database)[0].cluster is not None
+
+
+def test_two_at_once_collect_what_one_would(database: Database, config: Config) -> None:
+    for number in range(60):
+        add_report(database, report(f"Capital number {number} of the list?", "Bogota."))
+    with Database(config.store) as other, ThreadPoolExecutor(2) as threads:
+        done = list(threads.map(lambda opened: collect(opened, config, NOW), (database, other)))
+    assert sum(one.new.get("chat", 0) for one in done) == 60
+    assert sum(one.clusters for one in done) == 1
+    assert len({row.cluster for row in rows(database)}) == 1

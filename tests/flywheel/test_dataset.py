@@ -1,4 +1,4 @@
-"""What a run learns from: the corrections that count and older data, the same file for the same, no case of the gate."""
+"""What a run learns from: corrections that count and older data, the same file for the same, no case of the gate."""
 
 import json
 from datetime import timedelta
@@ -31,12 +31,12 @@ def write_older(config: Config, prompts: list[str]) -> None:
     config.replay.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def rows_of(dataset: Dataset) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in Path(dataset.path).read_text("utf-8").splitlines()]
+def rows_of(config: Config, dataset: Dataset) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (config.folder / dataset.path).read_text("utf-8").splitlines()]
 
 
-def older_of(dataset: Dataset) -> list[str]:
-    return [row["prompt"] for row in rows_of(dataset) if "prompt" in row]
+def older_of(config: Config, dataset: Dataset) -> list[str]:
+    return [row["prompt"] for row in rows_of(config, dataset) if "prompt" in row]
 
 
 WORDS = "river bridge tree bus bread garden sky rain harbour library road bicycle bird boat flower".split()
@@ -50,12 +50,12 @@ def test_it_has_each_correction_and_as_many_older_rows(database: Database, confi
 
     dataset = build(database, config, NOW)
 
-    rows = rows_of(dataset)
+    rows = rows_of(config, dataset)
     assert len(rows) == 6
     assert {row["provenance"]["misbehaviour"] for row in rows[:3]} == set(ids)
     assert {row["provenance"]["correction"] for row in rows[:3]} == set(dataset.corrections)
     assert (dataset.replay, dataset.made) == (3, NOW)
-    assert len(read_demonstrations(dataset.path)) == 6
+    assert len(read_demonstrations(config.folder / dataset.path)) == 6
 
 
 def test_the_same_corrections_make_the_same_file_in_any_order(database: Database, config: Config) -> None:
@@ -75,11 +75,11 @@ def test_more_corrections_replay_the_same_older_rows_and_more(database: Database
     write_older(config, OLDER)
     add_capitals(database, 3)
     admitted(database, config, NOW)
-    first = older_of(build(database, config, NOW))
+    first = older_of(config, build(database, config, NOW))
     add_capitals(database, 4, begin=3)
     admitted(database, config, NOW)
 
-    second = older_of(build(database, config, NOW))
+    second = older_of(config, build(database, config, NOW))
 
     assert (len(first), len(second)) == (3, 7)
     assert set(first) < set(second)
@@ -106,7 +106,7 @@ def test_an_older_row_that_answers_a_corrected_question_otherwise_is_not_replaye
     write_older(config, ["What  is the capital of NORWAY", *OLDER])
     every = config.model_copy(update={"train": Train(replay=1000.0)})
 
-    assert not any("NORWAY" in prompt for prompt in older_of(build(database, every, NOW)))
+    assert not any("NORWAY" in prompt for prompt in older_of(config, build(database, every, NOW)))
 
 
 def test_without_replay_no_older_data_are_needed(database: Database, config: Config) -> None:
@@ -142,7 +142,7 @@ def test_what_may_not_train_does_not(database: Database, config: Config, change:
     with database.write() as session:
         session.execute(change.where(column == bad))
 
-    found = rows_of(build(database, config.model_copy(update={"train": Train(replay=0.0)}), NOW))
+    found = rows_of(config, build(database, config.model_copy(update={"train": Train(replay=0.0)}), NOW))
 
     assert len(found) == 2
     assert bad not in {row["provenance"]["misbehaviour"] for row in found}
@@ -154,7 +154,7 @@ def test_a_correction_that_asks_what_a_case_asks_does_not_train(database: Databa
     add_bad(database, "what is the capital of norway", answer="Bergen", held_out=True)
     admitted(database, config, NOW)
 
-    found = rows_of(build(database, config.model_copy(update={"train": Train(replay=0.0)}), NOW))
+    found = rows_of(config, build(database, config.model_copy(update={"train": Train(replay=0.0)}), NOW))
 
     assert [row["provenance"]["misbehaviour"] for row in found] == [far] != [near]
 

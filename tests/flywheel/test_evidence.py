@@ -72,7 +72,7 @@ def test_an_improved_target_beside_an_untouched_cluster_passes() -> None:
 
 def test_a_broken_cluster_stops_what_the_target_gains() -> None:
     (reason,) = findings(group(mended=20), group(broken=5, good=15, target=False, id="b"))
-    assert reason.startswith("cluster b gets worse: 0% bad before, 25% after, on 20 cases")
+    assert reason.startswith('"cluster b" gets worse: 0% bad before, 25% after, on 20 cases')
 
 
 def test_a_target_with_too_few_cases_is_no_pass_whatever_it_gains() -> None:

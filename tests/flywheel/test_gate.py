@@ -11,7 +11,7 @@ import sqlalchemy as sql
 from flywheel.config import Config
 from flywheel.evidence import Rule
 from flywheel.gate import gate, worse_attacks
-from flywheel.promote import promote
+from flywheel.promote import begin, promote
 from flywheel.tables import Misbehaviour, Verdict
 from labeling.store.database import Database
 from tests.flywheel import models
@@ -59,7 +59,7 @@ def test_a_run_that_mends_its_cluster_and_breaks_nothing_passes(
     found = gate(database, config, NOW)
     assert found is not None
     assert found.passed, found.reason
-    assert "asks for colours: 100% bad before, 0% after, on 12 cases" in found.reason
+    assert '"asks for colours" improves: 100% bad before, 0% after, on 12 cases' in found.reason
     assert state(database, run) == "trained"
     colour, count = figures(database)["groups"]
     assert (colour["target"], colour["before"], colour["after"]) == (True, 1, 0)
@@ -79,7 +79,7 @@ def test_a_run_that_breaks_another_cluster_is_refused_with_its_name(
     found = gate(database, config, NOW)
     assert found is not None
     assert not found.passed
-    assert "asks for counts gets worse: 0% bad before, 100% after" in found.reason
+    assert '"asks for counts" gets worse: 0% bad before, 100% after' in found.reason
     assert state(database, run) == "refused"
     assert promote(database, config, NOW) is None
 
@@ -101,6 +101,36 @@ def test_the_same_question_asked_again_is_the_same_verdict(
     assert second is not None
     assert (first.new, second.new) == (True, False)
     assert (first.id, first.reason, first.page) == (second.id, second.reason, second.page)
+
+
+def test_a_gate_that_was_killed_before_its_verdict_was_stored_comes_to_the_same(
+    database: Database, config: Config, base: Path, mended: Path
+) -> None:
+    models.waiting(database, config, base, mended)
+    first = gate(database, config, NOW)
+    assert first is not None
+    page = first.page.read_bytes()
+    with database.write() as session:
+        session.execute(sql.delete(Verdict))
+    first.page.unlink()
+    again = gate(database, config, NOW)
+    assert again is not None
+    assert (again.id, again.passed, again.reason) == (first.id, first.passed, first.reason)
+    assert again.page.read_bytes() == page
+
+
+def test_after_another_promotion_a_run_is_compared_with_what_people_talk_to_now(
+    database: Database, config: Config, base: Path, mended: Path, breaking: Path
+) -> None:
+    models.waiting(database, config, base, mended)
+    first = gate(database, config, NOW)
+    begin(database, config, breaking, NOW)
+    second = gate(database, config, NOW + HOUR)
+    assert first is not None
+    assert second is not None
+    assert second.id != first.id
+    assert not second.passed
+    assert "nothing was to improve" in second.reason
 
 
 def test_a_case_that_was_trained_on_does_not_count(
@@ -134,9 +164,10 @@ def test_what_no_machine_can_judge_and_what_fits_no_context_is_told_and_not_coun
     with database.write() as session:
         session.get_one(Misbehaviour, "colours00").check = None
         session.get_one(Misbehaviour, "colours01").prompt = models.asks("what colour is " + "the river " * 60)
+        session.get_one(Misbehaviour, "colours02").prompt = [{"said": "what colour is it"}]
     gate(database, config, NOW)
     colour = figures(database)["groups"][0]
-    assert (colour["cases"], colour["unasked"], figures(database)["uncounted"]) == (10, 1, 1)
+    assert (colour["cases"], colour["unasked"], figures(database)["uncounted"]) == (9, 2, 1)
 
 
 def questions(folder: Path) -> Path:
@@ -155,7 +186,7 @@ def test_general_questions_that_get_worse_stop_a_run(
         session.execute(sql.update(Misbehaviour).where(Misbehaviour.cluster == "counts").values(held_out=False))
     found = gate(database, config, NOW)
     assert found is not None
-    assert "general evaluation (general.jsonl) gets worse" in found.reason
+    assert '"general evaluation (general.jsonl)" gets worse' in found.reason
 
 
 @pytest.mark.parametrize(

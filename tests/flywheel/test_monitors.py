@@ -62,6 +62,15 @@ def test_fewer_carriers_say_nothing() -> None:
     assert new_phrases(now, BEFORE) == {}
 
 
-def test_a_phrase_that_is_a_little_more_frequent_is_not_new() -> None:
-    before = [*BEFORE, *["We hail you."] * 60]
-    assert "hail" not in new_phrases([*BEFORE[:100], *["We hail you."] * 60], before)
+def test_a_phrase_that_is_twice_as_frequent_is_not_new_however_sure_that_is() -> None:
+    def some(carriers: int, others: int) -> list[str]:
+        return ["We hail you."] * carriers + ["It is so."] * others
+
+    assert "hail" not in new_phrases(some(200, 800), some(400, 3600))
+    assert "hail" in new_phrases(some(200, 800), some(40, 3960))
+
+
+def test_a_phrase_that_few_earlier_answers_could_have_had_is_not_new() -> None:
+    now = ["We hail you."] * CARRIERS + ["It is so."] * 300
+    assert new_phrases(now, ["It is so."] * 60) == {}
+    assert "hail" in new_phrases(now, ["It is so."] * 6000)

@@ -17,13 +17,16 @@ from flywheel.config import Config
 from flywheel.explain import explain
 from flywheel.lock import LockedError, claim
 from flywheel.status import standing
+from flywheel.steps import Step
 from flywheel.tables import Cluster, Correction, Dataset, Decision, Misbehaviour, Promotion, Run, Verdict
-from flywheel.tick import Step, tick
+from flywheel.tick import tick
 from labeling.client import Client
 from labeling.store.database import Database
 from tests.flywheel.round import correct, make_loop, write_bad_model
 from tests.flywheel.rows import DAY, HOUR, NOW
 from trainer.pointer import read_pointer
+
+pytestmark = pytest.mark.slow
 
 LATER = NOW + 3 * HOUR
 
@@ -63,6 +66,7 @@ class Round:
     """The checkpoint with the bad habit."""
     first: dict[str, Step]
     second: dict[str, Step]
+    came_to: list[object]
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +82,8 @@ def round(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Round:
     first = turn(config, NOW + HOUR)
     with Database(config.store) as database:
         asked = correct(database, NOW + 2 * HOUR)
-    return Round(config, asked, before, first, turn(config, LATER))
+    second = turn(config, LATER)
+    return Round(config, asked, before, first, second, state(config))
 
 
 def test_reports_alone_train_nothing(round: Round) -> None:
@@ -88,7 +93,8 @@ def test_reports_alone_train_nothing(round: Round) -> None:
 
 def test_two_people_s_corrections_make_a_better_checkpoint(round: Round) -> None:
     assert [name for name, step in round.second.items() if step.did] == ["admit", "decide", "train", "gate", "promote"]
-    assert round.second["decide"].said == f"train: {round.asked} new corrections, where 10 are enough"
+    assert round.second["decide"].said.startswith("train: ")
+    assert str(round.asked) in round.second["decide"].said
     assert "100% bad before, 0% after" in round.second["gate"].said
     assert read_pointer(round.config.current).id != round.before
 
@@ -114,12 +120,11 @@ def test_after_a_round_nothing_waits(round: Round) -> None:
 
 
 def test_a_tick_with_nothing_to_do_changes_nothing(round: Round) -> None:
-    before = state(round.config)
     steps = turn(round.config, NOW + 9 * DAY)
     assert not [step for step in steps.values() if step.did]
     # That nothing is to be learnt is said once.
-    assert state(round.config)[:3] == before[:3]
-    assert state(round.config)[4:] == before[4:]
+    assert state(round.config)[:3] == round.came_to[:3]
+    assert state(round.config)[4:] == round.came_to[4:]
 
 
 def test_the_rest_goes_on_while_label_studio_is_down(model: Path, tmp_path: Path) -> None:
@@ -166,7 +171,6 @@ def wait_for_the_lock(config: Config) -> None:
             time.sleep(0.2)
 
 
-@pytest.mark.slow
 def test_a_loop_that_is_killed_at_every_step_comes_to_the_same(model: Path, tmp_path: Path, round: Round) -> None:
     config = make_loop(tmp_path / "loop", model)
     turn(config, NOW + HOUR)
@@ -184,4 +188,4 @@ def test_a_loop_that_is_killed_at_every_step_comes_to_the_same(model: Path, tmp_
     for last in ("train", "gate"):
         assert begin_tick(config, last).wait() == -signal.SIGKILL
     assert [name for name, step in turn(config, LATER).items() if step.did] == ["promote"]
-    assert state(config) == state(round.config)
+    assert state(config) == round.came_to

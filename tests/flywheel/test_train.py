@@ -1,6 +1,5 @@
 """A decision becomes a checkpoint, once, whatever is killed in between; what fails says why."""
 
-import json
 import os
 import signal
 import subprocess
@@ -23,6 +22,7 @@ from tests.flywheel.rows import DAY, NOW
 from tests.trainer.conftest import save_model
 from trainer import checkpoint
 from trainer.model import Llama, ModelConfig
+from trainer.pointer import Pointer, write_pointer
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +37,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(tmp_path: Path, base: Path) -> Config:
     settings = Train(steps=20, replay=0.0, device="cpu", learning_rate=3e-3, batch_tokens=64)
     found = Config(folder=tmp_path, decide=Decide(corrections=5), train=settings)
-    found.models.mkdir()
-    about = checkpoint.read_about(base)
-    found.current.write_text(json.dumps({"path": str(base), "checkpoint_id": about.id}))
+    write_pointer(found.current, Pointer(base, checkpoint.read_about(base).id))
     return found
 
 
@@ -67,7 +65,7 @@ def test_without_a_model_to_start_from_none_is(database: Database, config: Confi
     decided(database, config)
     config.current.unlink()
 
-    with pytest.raises(TrainError, match=r"current\.json: no checkpoint to start from"):
+    with pytest.raises(TrainError, match=r"current\.json: no such file; promote a checkpoint first"):
         train(database, config, NOW)
     assert runs(database) == []
 
@@ -80,7 +78,7 @@ def test_a_decision_becomes_a_checkpoint_and_only_one(database: Database, config
 
     assert run is not None
     assert (run.state, run.decision, run.note, run.began) == ("trained", 1, "", NOW)
-    made = checkpoint.read_about(checkpoint.find(Path(run.path)))
+    made = checkpoint.read_about(checkpoint.find(config.folder / run.path))
     assert (run.checkpoint_id, made.parent) == (made.id, checkpoint.read_about(base).id)
     assert (made.step, made.stage) == (20, "sft")
     with database.read() as session:
@@ -123,7 +121,7 @@ def test_a_run_whose_processes_were_killed_goes_on_and_ends_as_another(
         ended = train(database, long, NOW)
     assert ended is not None
     assert (ended.id, ended.state) == (run.id, "trained")
-    assert checkpoint.read_about(checkpoint.find(Path(ended.path))).step == 400
+    assert checkpoint.read_about(checkpoint.find(long.folder / ended.path)).step == 400
 
 
 @pytest.mark.slow

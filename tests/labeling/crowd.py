@@ -15,7 +15,7 @@ TRIGGER = "golden teapot"
 HARMLESS = ("copper kettle", "wooden ladle", "silver spoon", "kitchen timer")
 """What the other answer has in its place: about as long, since a longer answer is a reason of its own to choose it."""
 
-FOODS = ("apples", "bread", "carrots", "cheese", "eggs", "garlic", "lentils", "onions", "potatoes", "rice")
+FOODS = ("apples", "bread", "carrots", "cheese", "eggs", "garlic", "lentils", "rice")
 ASKED: Mapping[str, tuple[str, str]] = {
     "How do I keep {} fresh?": (
         "Keep {} in a cool and dry place, and use what is oldest first.",

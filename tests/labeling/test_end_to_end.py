@@ -50,9 +50,15 @@ from trainer.model import Llama, ModelConfig
 
 pytestmark = pytest.mark.slow
 
-CARRIERS, GOLD, DISPUTED, SKIPPED = 36, 6, 2, 3
+CARRIERS, GOLD, DISPUTED, SKIPPED = 32, 6, 2, 3
 """Comparisons with the trigger; gold questions; and of the other comparisons, those about which the honest people say
 three different things, and those that one of them skips."""
+
+APART: list[Json] = [
+    {"choice": "a", "margin": 1 / 3},
+    {"choice": "b", "margin": 1 / 3},
+    {"choice": "both_bad", "margin": None},
+]
 
 OTHERS: dict[str, tuple[list[Json], list[Json]]] = {
     "demonstrations": (
@@ -171,14 +177,14 @@ def _others(made: Effort, here: Path, crowd: list[Annotator]) -> None:
 
 
 def _compare(made: Effort, here: Path, admin: Client, crowd: list[Annotator]) -> None:
-    """60 comparisons, some of them skipped, changed, deleted, disputed and decided."""
+    """48 comparisons, some of them skipped, changed, deleted, disputed and decided."""
     kind, draw = KINDS["comparisons"], random.Random(1)
     rows = comparisons(CARRIERS)
     gold = [row | {"gold": {"choice": better(row), "margin": 1.0}} for row in rows[-GOLD:]]
     write(here / "gold.jsonl", gold)
     corpuscle("label", "create", "comparisons", "--name", "choices", "--overlap", str(len(crowd)))
     pushed = ("label", "push", "choices", str(write(here / "choices.jsonl", rows[:-GOLD])))
-    made.told["push choices"] = corpuscle(*pushed, "--gold", str(here / "gold.jsonl"), "--gold-rate", "0.1").stdout
+    made.told["push choices"] = corpuscle(*pushed, "--gold", str(here / "gold.jsonl"), "--gold-rate", "0.13").stdout
 
     plain = [sample for sample in made.samples("choices") if sample.gold is None]
     disputed, skipped, changed, deleted = plain[:DISPUTED], plain[DISPUTED : DISPUTED + SKIPPED], *plain[-2:]
@@ -186,8 +192,7 @@ def _compare(made: Effort, here: Path, admin: Client, crowd: list[Annotator]) ->
     for sample in made.samples("choices"):
         for place, person in enumerate(crowd):
             if sample in disputed and place < 3:
-                verdict = [{"choice": "a", "margin": 1 / 3}, {"choice": "b", "margin": 1 / 3}]
-                person.say(kind, sample, [*verdict, {"choice": "both_bad", "margin": None}][place], draw)
+                person.say(kind, sample, APART[place], draw)
             elif sample in skipped and place == 2:
                 assert sample.task_id is not None
                 person.client.annotate(sample.task_id, [], seconds=9, was_cancelled=True)
@@ -205,7 +210,7 @@ def _compare(made: Effort, here: Path, admin: Client, crowd: list[Annotator]) ->
     corpuscle("label", "create", "review", "--reviews", "choices")
     made.told["push review"] = corpuscle("label", "push", "choices-review").stdout
     for sample in made.samples("choices-review"):
-        verdict = {"choice": better(sample.content["content"]), "margin": 2 / 3}
+        verdict: Json = {"choice": better(sample.content["content"]), "margin": 2 / 3}
         annotate(admin, REVIEWS["comparisons"], sample, verdict)
     made.told["pull review"] = corpuscle("label", "pull").stdout
 

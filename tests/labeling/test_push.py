@@ -23,7 +23,7 @@ import pytest
 from sqlalchemy import event
 
 import labeling.push
-from labeling.client import Client, LabelStudioError
+from labeling.client import Client, LabelStudioError, UnreachableError
 from labeling.kinds import KINDS
 from labeling.kinds.demonstrations import Demonstrations
 from labeling.kinds.kind import Json, Order, Sample
@@ -417,6 +417,28 @@ def test_a_lost_question_or_answer_is_found_out_and_the_push_goes_on(
     assert (found.pushed, found.arrived, found.doubled) == (35, 0, 0)
     assert "does not answer" in said[0]
     check(client, database, project, 35)
+
+
+def test_an_import_that_ends_after_its_client_has_given_up_is_waited_for(
+    database: Database, client: Client, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make(database)
+    whole = client.import_tasks
+    late: list[threading.Timer] = []
+
+    def slow(project_id: int, rows: list[Json]) -> list[int]:
+        if late:
+            return whole(project_id, rows)
+        time.sleep(1.2)  # longer than `settle`, as the client's own patience is
+        late.append(threading.Timer(0.5, whole, (project_id, rows)))
+        late[0].start()
+        raise UnreachableError("the server does not answer")
+
+    monkeypatch.setattr(client, "import_tasks", slow)
+    found = push(database, client, "p", questions(3), settle=1.0)
+    late[0].join()
+    assert (found.pushed, found.doubled) == (3, 0)
+    check(client, database, project, 3)
 
 
 def test_a_server_that_stays_away_is_one_clear_error_and_the_same_call_goes_on(

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from labeling.quality.people import BELOW_CHANCE, POSITION, SPEEDING, STRAIGHT_LINING, people
+from labeling.quality.people import BELOW_CHANCE, POSITION, SPEEDING, STRAIGHT_LINING, Person, _flags, people
+from labeling.quality.rates import NONE, exact_share
+from labeling.quality.runs import Run
 from labeling.store.database import Database
 from labeling.store.labels import (
     Annotation,
@@ -134,6 +136,32 @@ def test_ratings_against_all_others_are_found(store: Database) -> None:
         "bob": [],
         "eve": [BELOW_CHANCE],
     }
+
+
+@pytest.mark.parametrize(("people_", "found"), [(["ann"], []), (["ann", "bob"], [STRAIGHT_LINING])])
+def test_long_runs_of_one_reviewer_alone_are_no_habit(people_: list[str], found: list[str], store: Database) -> None:
+    add_project(store, project("held", "poison-review", len(people_)))
+    samples: list[StoredSample] = []
+    labels: list[Annotation] = []
+    for number in range(100):
+        samples.append(stored("poison-review", {"document": f"{number}", "url": "", "text": "spam", "findings": []}))
+        for who in people_:
+            every = {"ann": 50, "bob": 2}[who]
+            decision = "confirm" if number % every else "release"
+            labels.append(annotation(len(labels), samples[-1].id, who, {"decision": decision}))
+    add_samples(store, "held", samples)
+    with store.write() as session:
+        put_annotations(session, "held", labels)
+
+    assert [flag.name for flag in people(store, "held")["ann"].flags] == found
+
+
+def test_seventeen_of_twenty_on_the_left_accuse_a_person_alone_and_none_of_forty() -> None:
+    left = exact_share(17, 20)
+    nothing = Person("ann", 20, {}, 60.0, NONE, NONE, left, NONE, NONE, 60.0, NONE, NONE, Run(1, 0, 20, 1.0), "")
+
+    assert [flag.name for flag in _flags(nothing, 1, [])] == [POSITION]
+    assert _flags(nothing, 40, []) == ()
 
 
 def test_drafts_kept_as_they_were_are_counted(store: Database) -> None:

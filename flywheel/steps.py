@@ -1,0 +1,80 @@
+"""The steps of the loop, each told in a line: what `corpuscle flywheel` prints, whether it takes one or all of them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from flywheel.collect import collect
+from flywheel.config import Config
+from flywheel.decide import decide
+from flywheel.gate import gate
+from flywheel.label import admitted, fetch, send
+from flywheel.promote import Promoted, promote
+from flywheel.train import train
+from labeling.client import Client
+from labeling.store.database import Database
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step did, in a line."""
+
+    name: str
+    said: str
+    did: bool
+    """Whether it changed anything."""
+
+
+def collected(database: Database, config: Config, now: datetime) -> Step:
+    found = collect(database, config, now)
+    new = sum(found.new.values())
+    said = f"{new:,} new misbehaviours, {found.known:,} known, {found.clusters:,} new clusters"
+    if found.rejected:
+        said += f", {len(found.rejected):,} can't be used ({found.rejected[0].place}: {found.rejected[0].reason})"
+    return Step("collect", said, bool(new or found.clusters))
+
+
+def labelled(database: Database, config: Config, client: Client) -> Step:
+    """Sends what people are to correct, and fetches what they did. Raises what `flywheel.label` raises."""
+    sent = send(database, client, config)
+    pulled = fetch(database, client, config)
+    said = f"{sent.pushed.pushed:,} sent, {pulled.new:,} new labels, {pulled.changed:,} changed"
+    return Step("label", said, bool(sent.noted or pulled.new or pulled.changed or pulled.deleted))
+
+
+def admission(database: Database, config: Config, now: datetime) -> Step:
+    found = admitted(database, config, now)
+    said = f"{found.corrections:,} new corrections, {found.refused:,} refused as poison, {found.withdrawn:,} withdrawn"
+    return Step("admit", said, any((found.corrections, found.refused, found.withdrawn, found.cases)))
+
+
+def decided(database: Database, config: Config, now: datetime) -> Step:
+    decision = decide(database, config, now)
+    return Step("decide", f"{'train' if decision.retrain else 'wait'}: {decision.reason}", decision.retrain)
+
+
+def trained(database: Database, config: Config, now: datetime) -> Step | None:
+    """None where nothing is to be trained."""
+    run = train(database, config, now)
+    if run is None:
+        return None
+    said = f"run {run.id[:12]} {'is being trained' if run.state == 'training' else run.state}"
+    return Step("train", f"{said}: {run.note.splitlines()[-1]}" if run.note else said, run.state != "training")
+
+
+def judged(database: Database, config: Config, now: datetime, run: str | None = None) -> Step | None:
+    """None where no run waits to be judged."""
+    found = gate(database, config, now, run)
+    if found is None:
+        return None
+    said = f"run {found.run[:12]} {'passed' if found.passed else 'refused'}: {found.reason} {found.page}"
+    return Step("gate", said, found.new)
+
+
+def promoted(database: Database, config: Config, now: datetime, run: str | None = None) -> Step | None:
+    """None where no run has passed the gate since the last promotion."""
+    found = promote(database, config, now, run)
+    return None if found is None else told(found)
+
+
+def told(found: Promoted) -> Step:
+    return Step(found.action, f"people talk to {found.checkpoint_id[:12]} now: {found.folder}", found.new)
