@@ -35,7 +35,6 @@ Json = dict[str, Any]
 
 PAGE = 500
 """Tasks in one answer of `tasks`: about 1 MB with two annotations of a few hundred words each."""
-ID_PAGE = 5000
 REFS = 200
 """References in one question: a URL of 5 KB, and proxies take 8."""
 
@@ -174,11 +173,11 @@ class Client:
         """Tasks by rising id, those changed at or after a moment, with ids above `after_id`.
 
         A task's `updated_at` moves when an annotation of it is made, skipped, changed or deleted: by the API, which the
-        labelling page uses too, and by the Data Manager's "delete annotations". Of a deleted task nothing is left:
-        hence `annotation_ids`. With SQLite the ids of deleted tasks come again where they were the last, so know a
-        task by its data and not by its id alone. A moment is noted before its transaction ends, so overlap two pulls
-        by more than a request lasts. Tasks that are deleted meanwhile make it skip no others: each page begins behind
-        the id before. 2,000 tasks with 2,041 annotations came in 7.7 s, without annotations in 3.4 s.
+        labelling page uses too, and by the Data Manager's "delete annotations". Of a deleted task nothing is left: so a
+        list of all tasks says which are gone. With SQLite the ids of deleted tasks come again where they were the last,
+        so know a task by its data and not by its id alone. A moment is noted before its transaction ends, so overlap
+        two pulls by more than a request lasts. Tasks that are deleted meanwhile make it skip no others: each page
+        begins behind the id before. 2,000 tasks with 2,041 annotations came in 7.7 s, without annotations in 3.4 s.
 
         Gives `id`, `data`, `meta`, `created_at`, `updated_at`, `total_annotations`, `cancelled_annotations` and, unless
         they are not wanted, `annotations`, each with `id`, `result`, `completed_by` (a user's id), `was_cancelled`,
@@ -219,18 +218,6 @@ class Client:
 
     # Annotations
 
-    def annotation_ids(self, project_id: int) -> set[int]:
-        """The ids of all annotations there are, skipped ones too: what deletions are found with.
-
-        1,000 tasks a second on a busy core, 32 bytes a task; as an export the same took 13 times as long.
-        """
-        found: set[int] = set()
-        for page in self._pages(project_id, ("id", "annotations_ids"), ID_PAGE, [], None):
-            for task in page:
-                ids = task["annotations_ids"]  # "7,8" from SQLite, a list from PostgreSQL
-                found.update(int(one) for one in (ids.split(",") if isinstance(ids, str) else ids or ()) if one)
-        return found
-
     def annotate(self, task_id: int, result: Sequence[Json], seconds: float | None = None, **extra: Any) -> int:
         """Adds an annotation of the token's owner; its id. The server takes any result, fitting or not.
 
@@ -268,15 +255,6 @@ class Client:
     def delete_webhook(self, webhook_id: int) -> None:
         with suppress(NotFoundError):
             self._server.ask("DELETE", f"api/webhooks/{webhook_id}/")
-
-    def export_json(self, project_id: int) -> Iterator[bytes]:
-        """Label Studio's own JSON export of all tasks, annotated or not, in pieces.
-
-        The server makes it in one request and in memory: 12 ms a task with two annotations on a busy core, so for
-        100,000 of them `tasks` is the better way (and `timeout` must be raised here).
-        """
-        path = f"api/projects/{project_id}/export"
-        return self._server.stream(path, exportType="JSON", download_all_tasks="true")
 
     def _pages(
         self, project_id: int, fields: Sequence[str], size: int, filters: list[Json], after_id: int | None

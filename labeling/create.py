@@ -97,11 +97,6 @@ def drift(client: Client, project: Project) -> str | None:
     )
 
 
-def restore(client: Client, project: Project) -> None:
-    """Gives the project in Label Studio the configuration back that it was created with."""
-    client.update_project(project.remote_id, label_config=project.config)
-
-
 def _kind(database: Database, kind_name: str, reviews: str | None) -> Kind:
     if kind_name not in (*KINDS, REVIEW):
         raise ProjectError(f"no kind {kind_name}; there are {', '.join((*KINDS, REVIEW))}")

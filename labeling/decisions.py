@@ -51,7 +51,8 @@ def write_decisions(database: Database, name: str, path: Path) -> Decided:
             ensure_ascii=False,
         )
     part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8") as file:
+    # Half a surrogate pair, from a file of samples say, as JSON spells it: \ud800.
+    with part.open("w", encoding="utf-8", errors="backslashreplace") as file:
         file.writelines(f"{lines[document]}\n" for document in sorted(lines))
         file.flush()
         os.fsync(file.fileno())

@@ -58,15 +58,19 @@ class Endpoint:
 
     @staticmethod
     def parse(text: str) -> "Endpoint":
-        """Raises DraftError."""
+        """Raises DraftError, which quotes nothing that may be a key."""
+        if re.search("[?#]", text):
+            raise DraftError(f"an endpoint's URL has no ? or #; a key goes into {KEYS}, as HOST=KEY")
         found = re.fullmatch(r"(?:(?P<model>.+)@)?(?P<url>https?://[^\s@]+)", text.strip())
         try:
             url = httpx.URL(found["url"]) if found else None
         except httpx.InvalidURL:
             url = None
         if found is None or url is None or not url.host:
+            told = text.rpartition("@")[2]  # before it there may be a password
             raise DraftError(
-                f"{text!r:.100} is no endpoint; expected a URL or MODEL@URL, small@http://127.0.0.1:8000/v1"
+                f"{told!r:.100} is no endpoint; expected a URL or MODEL@URL, small@http://127.0.0.1:8000/v1, "
+                f"without a password (a key goes into {KEYS}, as HOST=KEY)"
             )
         if url.path in ("", "/"):
             url = url.copy_with(path="/v1")

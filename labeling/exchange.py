@@ -8,7 +8,6 @@ know (`parent_prediction`), and build a pydantic object for each task. Seen on L
 import json
 import random
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
@@ -115,19 +114,6 @@ class Exchange:
         except ValueError:
             raise LabelStudioError(f"{self.url}: its answers have no date; check what stands before it.") from None
         return said if said.tzinfo else said.replace(tzinfo=UTC)  # all dates of HTTP are (RFC 9110, 5.6.7)
-
-    def stream(self, path: str, **params: Any) -> Iterator[bytes]:
-        """The body of a GET in pieces, asked for once."""
-        try:
-            with self._http.stream(path, method="GET", params=params) as response:
-                if response.status_code != 200:
-                    response.read()
-                    raise self._error(response.status_code, response.text)
-                yield from response.iter_bytes()
-        except httpx.TransportError as error:
-            raise self._away(error) from error
-        except ApiError as error:
-            raise self._error(error.status_code or 401, error.body) from None
 
     def _send(self, method: str, path: str, body: Any, params: Json) -> httpx.Response:
         content = None if body is None else _encode(body)

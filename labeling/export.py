@@ -62,6 +62,11 @@ def export(database: Database, name: str, folder: Path, rule: Rule | None = None
     project = get_project(database, name)
     if project.kind == REVIEW:
         raise ValueError(f"{name} decides about {project.reviews}: export that, its labels carry these decisions")
+    if project.reviews is not None:
+        raise ValueError(
+            f"{name} asks once more what people chose in {project.reviews}, with a model's choice in sight: export "
+            "that, whose choices are people's own"
+        )
     if project.kind == "poison-review":
         raise ValueError(f"{name} is about documents: its decisions go to `corpuscle poison`, not to a trainer")
     versions = _versions(database, project)
@@ -78,6 +83,8 @@ def export(database: Database, name: str, folder: Path, rule: Rule | None = None
     for kind, rows in written.items():
         path = folder / f"{kind}.parquet"
         path.unlink(missing_ok=True)
+        if not rows:  # a trainer that is given the folder would ask what an empty file is to teach
+            (folder / f"{kind}.jsonl").unlink()
         if parquet and rows:
             _as_parquet(folder / f"{kind}.jsonl", path)
     return Exported(written, dict(left_out), samples)

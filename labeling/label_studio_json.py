@@ -20,7 +20,8 @@ def export_json(database: Database, name: str, path: Path) -> int:
     project = get_project(database, name)
     part = path.with_name(f".{path.name}.part")
     count = 0
-    with part.open("w", encoding="utf-8") as file:
+    # Half a surrogate pair, from the name of a file say, as JSON spells it: \ud800.
+    with part.open("w", encoding="utf-8", errors="backslashreplace") as file:
         file.write("[")
         for task in _tasks(database, project):
             file.write(",\n" if count else "\n")

@@ -32,10 +32,11 @@ from labeling.store.labels import (
     get_project,
     pseudonym,
     put_annotations,
+    sample_of,
     samples_of_tasks,
 )
 from labeling.store.sending import noted_tasks
-from labeling.tasks import reference
+from labeling.tasks import reference, references
 from labeling.validate import Raw, judge, read
 
 PAGE = 500
@@ -67,6 +68,8 @@ class Pulled:
     full: bool
     reasons: dict[str, int]
     """Of the annotations seen now that have no verdict: why."""
+    doubled: int = 0
+    """Tasks seen now whose sample has another task: a push was cut off, and sent it twice. Labels of either count."""
 
 
 def pull(database: Database, client: Client, name: str, full: bool = False, say: Say | None = None) -> Pulled:
@@ -85,7 +88,7 @@ def pull(database: Database, client: Client, name: str, full: bool = False, say:
         cursor = replace(cursor, began=began, clock=client.now(), after=0, full=full)
     elif full and not cursor.full:
         cursor = replace(cursor, full=True, began=datetime.now(UTC), clock=client.now(), after=0)
-    counts, reasons = Counter[str](), Counter[str]()
+    counts, reasons, samples = Counter[str](), Counter[str](), _Samples(project)
     since = None if cursor.full else cursor.since
     seen: set[int] | None = set() if cursor.full and not cursor.after else None
     noted = noted_tasks(database, name) if seen is not None else set()  # before asking: what a push notes now is there
@@ -96,7 +99,7 @@ def pull(database: Database, client: Client, name: str, full: bool = False, say:
             seen.update(int(task["id"]) for task in page)
         with database.write() as session:
             held = _move(session, project, held, cursor)
-            counts += _store(session, project, kind, page, cursor, reasons)
+            counts += _store(session, project, kind, samples, page, cursor, reasons)
         if say:
             say(f"{counts['tasks']:,} tasks, {counts['new'] + counts['changed']:,} annotations new or changed")
     with database.write() as session:
@@ -106,7 +109,15 @@ def pull(database: Database, client: Client, name: str, full: bool = False, say:
             session.get_one(ProjectRow, project.name).reconciled = cursor.began
             if seen is not None:  # a pull that was stopped has not seen all: the next one notes what is gone
                 _forget_tasks(session, project, cursor.began, noted - seen)
-    return Pulled(counts["tasks"], counts["new"], counts["changed"], counts["deleted"], cursor.full, dict(reasons))
+    return Pulled(
+        tasks=counts["tasks"],
+        new=counts["new"],
+        changed=counts["changed"],
+        deleted=counts["deleted"],
+        full=cursor.full,
+        reasons=dict(reasons),
+        doubled=counts["doubled"],
+    )
 
 
 @dataclass(frozen=True)
@@ -150,19 +161,52 @@ def _batches(tasks: Iterable[Json]) -> Iterator[list[Json]]:
         yield page
 
 
+class _Samples:
+    """The samples behind tasks, found by their references where the tasks' numbers do not tell."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.ids: dict[str, str] | None = None
+
+    def of(self, session: Session, tasks: Sequence[Json]) -> dict[int, StoredSample]:
+        """By task; none for a task that was not pushed from here."""
+        found = samples_of_tasks(session, self.project.name, [int(task["id"]) for task in tasks])
+        for task in tasks:
+            number, ref = int(task["id"]), (task.get("data") or {}).get("ref")
+            sample = found.pop(number, None)
+            if sample is None or ref != reference(self.project, sample.id):
+                # Twice in Label Studio; or SQLite gave the number of a deleted last task to the next.
+                sample = self._named(session, ref)
+            if sample is not None:
+                found[number] = sample
+        return found
+
+    def _named(self, session: Session, ref: object) -> StoredSample | None:
+        if self.ids is None:
+            self.ids = references(session, self.project)
+        id = self.ids.get(ref) if isinstance(ref, str) else None
+        row = None if id is None else session.get(SampleRow, (self.project.name, id))
+        return None if row is None else sample_of(row)
+
+
 def _store(
-    session: Session, project: Project, kind: Kind, page: Sequence[Json], cursor: _Cursor, reasons: Counter[str]
+    session: Session,
+    project: Project,
+    kind: Kind,
+    samples: _Samples,
+    page: Sequence[Json],
+    cursor: _Cursor,
+    reasons: Counter[str],
 ) -> Counter[str]:
     """Stores a page of tasks as they are now; what the store knows of them and Label Studio does not is gone."""
     ids = [int(task["id"]) for task in page]
-    samples = samples_of_tasks(session, project.name, ids)
+    asked = samples.of(session, page)
     known = annotations_of_tasks(session, project.name, ids)
     counts = Counter(tasks=len(page))
     changed: list[Annotation] = []
     for task in page:
-        sample = samples.get(int(task["id"]))
-        if sample and (task.get("data") or {}).get("ref") != reference(project, sample.id):
-            sample = None  # SQLite gives the number of a deleted last task to the next
+        sample = asked.get(int(task["id"]))
+        counts["doubled"] += sample is not None and sample.task_id not in (None, int(task["id"]))
         now = _annotations(session, project, kind, task, sample, known, cursor, reasons)
         for annotation in now:
             old = known.pop(annotation.remote_id, None)

@@ -3,13 +3,14 @@
 import gzip
 import json
 import math
-import os
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, NoReturn
+
+from labeling.private import write_private
 
 ROW_BYTES = 8 << 20
 """The longest line. A sample of the longest texts that can be labelled has about 1 MB."""
@@ -70,17 +71,12 @@ def read_rows(path: Path) -> Iterator[Row | Rejected]:
 
 
 def write_rejected(path: Path, rejected: Iterable[Rejected]) -> None:
-    """Writes them as JSON lines: place, reason, and the row's beginning. Appears whole or not at all.
+    """Writes them as JSON lines: place, reason, and the row's beginning. Appears whole or not at all, for its owner.
 
     Half a surrogate pair, from a row or a file's name, is spelt as JSON spells it, `\\ud800`.
     """
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8", errors="backslashreplace") as file:
-        for one in rejected:
-            file.write(json.dumps(vars(one), ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    lines = "".join(json.dumps(vars(one), ensure_ascii=False) + "\n" for one in rejected)
+    write_private(path, lines.encode("utf-8", "backslashreplace").decode())
 
 
 def number(value: object, name: str) -> float:

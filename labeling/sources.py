@@ -78,14 +78,17 @@ def read_samples(path: Path, kind: Kind, gold: bool = False) -> Found:
             yield reject(row, error)
 
 
-def reported(database: Database, kind: Kind, mask: bool = False) -> Found:
+def reported(database: Database, kind: Kind, mask: bool = False, before: Collection[str] = ()) -> Found:
     """What people reported in the chat as wrong, with their consent: samples of corrections.
 
-    `mask` masks addresses and numbers in those that were stored unmasked. A thumb up is no report of a problem.
+    `mask` masks addresses and numbers in those that were stored unmasked. `before` are the ids of reports that were
+    pushed (`store.sending.reported_before`), masked or not: they are left out. A thumb up is no report of a problem.
     """
     with database.read() as session:
         for report in read_reports(session):
             place = f"report {report.id}"
+            if report.id in before:
+                continue
             if not report.consent:
                 yield Rejected(place, "its author did not consent")
             elif report.category is None and report.rating != -1:

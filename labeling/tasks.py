@@ -5,8 +5,11 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 
+import sqlalchemy as sql
+from sqlalchemy.orm import Session
+
 from labeling.kinds.kind import Draft, Json, Kind, Order
-from labeling.store.labels import Project, StoredSample
+from labeling.store.labels import Project, SampleRow, StoredSample
 
 TASKS = 500
 """Tasks in one import. From 500 on a task costs the server 0.2 ms of processor time, or 1.1 with a draft; in batches of
@@ -21,6 +24,12 @@ Pair = tuple[StoredSample, Json]
 def reference(project: Project, sample: str) -> str:
     """What stands in a task instead of the sample's id, which could be guessed from the text: 64 bits, hexadecimal."""
     return hashlib.sha256(f"{project.secret} ref {sample}".encode()).hexdigest()[:16]
+
+
+def references(session: Session, project: Project) -> dict[str, str]:
+    """The ids of all samples of the project, by reference: 2 µs each."""
+    ids = session.scalars(sql.select(SampleRow.id).where(SampleRow.project == project.name))
+    return {reference(project, id): id for id in ids}
 
 
 def shuffle(project: Project, sample: str, count: int) -> Order:

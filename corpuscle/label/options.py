@@ -23,7 +23,11 @@ FolderOption = Annotated[
 StoreOption = Annotated[
     str | None,
     typer.Option(
-        "--store", help="Another store than store.sqlite in the folder: postgresql+psycopg://...", metavar="URL"
+        "--store",
+        metavar="URL",
+        envvar="CORPUSCLE_LABEL_STORE",
+        help="Another store than store.sqlite in the folder: postgresql+psycopg://user:password@host/name. Other users "
+        "of this machine can read a password on a command line: better in the variable.",
     ),
 ]
 FOLDER = Path("labels")

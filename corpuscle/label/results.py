@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from corpuscle.label.options import FOLDER, FolderOption, StoreOption, folder_at, out, project_named, project_on
-from corpuscle.terminal import plain
+from corpuscle.terminal import Unbroken, plain
 
 
 def pull(
@@ -22,13 +22,15 @@ def pull(
     """Fetch what people said since the last time, check it, and keep it.
 
     What does not fit its project is set aside with the reason. Deletions leave no trace, so from time to time (and with
-    --full) all is compared. A stopped pull goes on where it was.
+    --full) all is compared. A stopped pull goes on where it was. The others are
+    fetched where one project was deleted in Label Studio; then the exit status is 1.
     """
     here = folder_at(folder, store)
+    from labeling.client import NotFoundError
     from labeling.pull import pull as fetch
     from labeling.store.labels import projects as all_projects
 
-    console = out()
+    console, trouble = out(), Unbroken(stderr=True, markup=False, highlight=False, soft_wrap=True)
 
     def say(text: str) -> None:
         console.print(plain(text))
@@ -37,12 +39,23 @@ def pull(
         named = projects or [one.name for one in all_projects(database) if one.server == client.url]
         chosen = [project_on(database, client, name, say) for name in named]
 
+        gone: list[str] = []
+
         def once() -> None:
-            for one in chosen:
-                done = fetch(database, client, one.name, full)
+            for one in [one for one in chosen if one.name not in gone]:
+                try:
+                    done = fetch(database, client, one.name, full)
+                except NotFoundError as error:
+                    gone.append(one.name)
+                    trouble.print(plain(f"error: {one.name}: {error}"))
+                    continue
                 say(f"{one.name}: {done.new:,} new, {done.changed:,} changed, {done.deleted:,} deleted")
                 for reason, count in sorted(done.reasons.items()):
                     say(f"{count:>9,} without a verdict: {reason}")
+                if done.doubled:
+                    say(f"{done.doubled:>9,} tasks are in Label Studio twice; labels of both count")
+            if gone and len(gone) == len(chosen):
+                raise typer.Exit(1)
 
         if watch:
             from corpuscle.label.watch import watch_projects
@@ -50,6 +63,8 @@ def pull(
             watch_projects(client, chosen, watch, once, say)
         else:
             once()
+        if gone:
+            raise typer.Exit(1)
 
 
 def quality(

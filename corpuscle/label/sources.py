@@ -15,7 +15,7 @@ from labeling.rows import Rejected
 from labeling.sources import SourceError, answered, passages, read_samples, reported
 from labeling.store.database import Database, check_url
 from labeling.store.labels import Project
-from labeling.store.sending import asked_before
+from labeling.store.sending import asked_before, reported_before
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def _sources(
         store = os.environ.get("CORPUSCLE_STORE", "sqlite:///corpuscle.db")
         check_url(store, must_be_there=True)  # or an empty one would be made, and nothing found in it
         chat = stack.enter_context(Database(store))
-        yield reported(chat, kind, wanted.mask)
+        yield reported(chat, kind, wanted.mask, reported_before(database, project.name))
     if wanted.corpus is not None:
         yield passages(wanted.corpus, kind, wanted.count, wanted.seed)
     if project.kind == REVIEW:

@@ -65,7 +65,7 @@ def push(
         Path | None, typer.Option(help="Send passages of this corpus, the output folder of `corpuscle run`.")
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="How many passages.")] = 100,
-    seed: Annotated[int, typer.Option(help="Which passages: the same seed draws the same.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Which passages: the same seed draws the same.")] = 0,
     draft_with: Annotated[
         str | None, typer.Option(metavar="ENDPOINT", help="Fill answers in with this model's: MODEL@URL.")
     ] = None,
@@ -137,7 +137,7 @@ def push(
         )
     _print_pushed(console, done, gold is not None)
     if done.rejected:
-        path = here.path / f"{found.remote_id}.rejected.jsonl"
+        path = here.path / f"{project.replace('/', '-')}-rejected.jsonl"
         write_rejected(path, done.rejected)
         console.print(f"All rows that are no samples, with their reasons: {plain(str(path))}")
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from corpuscle.label.options import end_on_signals
-from labeling.client import Client, LabelStudioError
+from labeling.client import Client, LabelStudioError, NotFoundError
 from labeling.store.labels import Project
 from labeling.watch import watch
 from labeling.webhook import ACTIONS, HEADER, Receiver
@@ -22,7 +22,8 @@ def watch_projects(
         try:
             try:
                 for project in projects:
-                    hooks.append(client.create_webhook(project.remote_id, receiver.url, {HEADER: secret}, ACTIONS))
+                    with suppress(NotFoundError):  # the pull tells of a project that is gone
+                        hooks.append(client.create_webhook(project.remote_id, receiver.url, {HEADER: secret}, ACTIONS))
             except LabelStudioError as error:  # one that is elsewhere can't reach this machine, and may refuse to try
                 say(f"no webhooks, so by the clock alone: {error}")
             say(f"watching: every {every:g} seconds, and when Label Studio says so; Ctrl-C ends it")

@@ -11,6 +11,7 @@ from labeling.kinds import KINDS
 from labeling.quality.merge import Same, largest, merged, said
 from labeling.quality.people import BELOW_CHANCE, PHRASE, POSITION, SPEEDING, STRAIGHT_LINING, Person, people
 from labeling.quality.speed import too_fast
+from labeling.quality.table import NEWER
 from labeling.quality.walk import characters, inner_kind, labelled, reviews_of
 from labeling.store.database import Database
 from labeling.store.labels import Annotation, Json, StoredSample, get_project
@@ -153,7 +154,7 @@ def _sample(
     for one in annotations:
         why = _against(judge, sample, one)
         if why is None and newest[one.annotator] != one.remote_id:
-            why = "the same person's newer one counts"
+            why = NEWER
         if why is None:
             counted.append(one)
         else:

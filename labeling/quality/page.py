@@ -33,9 +33,11 @@ _PAGE = Template("""<!DOCTYPE html>
 def write_quality(database: Database, project: str, path: Path, rule: Rule | None = None) -> Quality:
     """Measures a project and writes the page to `path`, and beside it the same as JSON (`.json` for `.html`).
 
-    Raises KeyError for no such project, and OSError where a file can't be written; an old page stays until the new one
-    is whole.
+    Raises KeyError for no such project, ValueError where the page would have the name of its figures, and OSError where
+    a file can't be written; an old page stays until the new one is whole.
     """
+    if path.suffix.lower() == ".json":
+        raise ValueError(f"{path} is where the figures would go; name the page, {path.with_suffix('.html').name}")
     found = measure_quality(database, project, rule)
     _write(path, render(found))
     _write(path.with_suffix(".json"), json.dumps(found.json(), ensure_ascii=False, indent=1) + "\n")

@@ -16,7 +16,7 @@ from labeling.quality.alpha import Alpha, Level, alpha
 from labeling.quality.consensus import dawid_skene
 from labeling.quality.people import Crowd, Person, crowd
 from labeling.quality.phrases import Finding
-from labeling.quality.rates import NONE, Rate, exact_share, share
+from labeling.quality.rates import MINIMUM, NONE, Rate, exact_share, share
 from labeling.quality.table import Table
 from labeling.quality.together import Help, SecondLook, helped, second_look
 from labeling.quality.walk import content_of, inner_kind
@@ -49,7 +49,7 @@ class Together:
     otherwise: int
     """Samples in which it says something else than most people do."""
     accuracy: dict[str, float]
-    """Of each person, as the model estimates it."""
+    """Of each person with MINIMUM such labels, as the model estimates it."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,10 @@ def _together(table: Table) -> Together | None:
     most = votes.max(axis=1)
     clear = (votes == most[:, None]).sum(axis=1) == 1
     otherwise = clear & (most > 0) & (found.values != votes.argmax(axis=1))
-    accuracy = {name: float(found.accuracy[number]) for number, name in enumerate(table.people)}
+    cases = np.bincount(people, minlength=sizes[1])
+    accuracy = {
+        name: float(found.accuracy[number]) for number, name in enumerate(table.people) if cases[number] >= MINIMUM
+    }
     return Together(int((most > 0).sum()), int(otherwise.sum()), accuracy)
 
 

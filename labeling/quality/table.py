@@ -17,6 +17,8 @@ from labeling.quality.walk import characters, content_of, inner_kind, labelled
 from labeling.store.database import Database
 from labeling.store.labels import Annotation, StoredSample, get_project
 
+NEWER = "the same person's newer one counts"
+
 COMPARED = frozenset({"comparisons", "rankings"})
 """Kinds in which answers are put in order."""
 
@@ -101,11 +103,15 @@ class _Reader:
         if any(one.verdict is not None for one in annotations):
             self._take_content(place, sample)
         long = characters(sample.content) if annotations else 0
+        newest = {one.annotator: one.remote_id for one in annotations if one.verdict is not None}
         for one in annotations:
             person = self.people.setdefault(one.annotator, len(self.people))
             verdict = one.verdict
             if verdict is None:
                 self.invalid.setdefault(one.annotator, Counter())[one.reason or "no verdict"] += 1
+                continue
+            if newest[one.annotator] != one.remote_id:  # asked twice: its task is in Label Studio a second time
+                self.invalid.setdefault(one.annotator, Counter())[NEWER] += 1
                 continue
             pressed = button(self.kind, verdict, sample.order)
             self.ranks.append(ranks(self.kind, verdict))

@@ -1,6 +1,6 @@
 """A project's samples with what people said of each, one sample at a time: memory does not grow with the project."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -22,6 +22,10 @@ REVIEW = "review"
 
 UNREAD = frozenset({"model", "id", "url", "document", "project", "sample", "findings", "role"})
 """Keys of a content whose texts nobody has to read."""
+
+MARKED = 1000
+"""Most characters of a document's marked passages that count: a passage of a trigger has a few dozen, one of a rule for
+whole pages all of them, and its beginning shows what it is."""
 
 
 def labelled(session: Session, project: str) -> Iterator[tuple[StoredSample, list[Annotation]]]:
@@ -65,11 +69,26 @@ def second_looks(database: Database, project: str) -> list[Project]:
 
 
 def characters(content: Any) -> int:
-    """How many characters a person has to read before answering; names of models and the like don't count."""
+    """How many characters a person has to read before answering; names of models and the like don't count.
+
+    Of a document that a filter held it is what the filter marked, up to MARKED: where the text around it is harmless is
+    seen at a glance.
+    """
     if isinstance(content, str):
         return len(content)
     if isinstance(content, Mapping):
+        if content.get("findings"):
+            return min(_marked(len(content["text"]), content["findings"]), MARKED)
         return sum(characters(value) for name, value in content.items() if name not in UNREAD)
     if isinstance(content, list | tuple):
         return sum(characters(value) for value in content)
     return 0
+
+
+def _marked(length: int, findings: Sequence[Json]) -> int:
+    """How many of a text's characters stand in at least one finding."""
+    count, reached = 0, 0
+    for start, end in sorted((found["start"], min(found["end"], length)) for found in findings):
+        count += max(0, end - max(start, reached))
+        reached = max(reached, end)
+    return count

@@ -21,9 +21,18 @@ def known_samples(database: Database, project: str, samples: Collection[str]) ->
 
 def asked_before(database: Database, project: str) -> set[str]:
     """The `asked` of all samples' provenances: what each was made from, where making it anew would give another."""
-    asked = SampleRow.provenance["asked"].as_string()
+    return _provenances(database, project, "asked")
+
+
+def reported_before(database: Database, project: str) -> set[str]:
+    """The ids of the reports that samples were made from: masked, a report would be another sample."""
+    return _provenances(database, project, "report")
+
+
+def _provenances(database: Database, project: str, name: str) -> set[str]:
+    told = SampleRow.provenance[name].as_string()
     with database.read() as session:
-        return set(session.scalars(sql.select(asked).where(SampleRow.project == project, asked.is_not(None))))
+        return set(session.scalars(sql.select(told).where(SampleRow.project == project, told.is_not(None))))
 
 
 def unsent(database: Database, project: str, limit: int = BATCH) -> list[StoredSample]:

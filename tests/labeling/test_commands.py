@@ -107,6 +107,34 @@ def test_an_empty_folder_says_how_to_begin(tmp_path: Path) -> None:
     )
 
 
+def test_a_store_with_a_password_may_be_named_in_the_environment(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere.sqlite"
+    asked = ["label", "status", "--folder", str(tmp_path / "labels")]
+    done = CliRunner().invoke(app, asked, env={"CORPUSCLE_LABEL_STORE": f"sqlite:///{elsewhere}"})
+    assert done.exit_code == 0
+    assert elsewhere.exists()
+    assert not (tmp_path / "labels" / "store.sqlite").exists()
+
+
+@pytest.mark.parametrize("seed", ["-1", str(2**63)])
+def test_a_seed_that_can_not_be_one_is_told(seed: str, tmp_path: Path) -> None:
+    asked = ["label", "push", "first", "--folder", str(tmp_path), "--corpus", str(tmp_path), "--seed", seed]
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 2
+    assert "Invalid value for '--seed'" in done.output
+
+
+@pytest.mark.slow
+def test_a_deleted_project_does_not_keep_the_others_from_being_pulled(folder: Path, client: Client) -> None:
+    for name in ("a", "b"):
+        corpuscle("label", "create", "demonstrations", "--name", name)
+    with Folder(folder).database() as database:
+        client.delete_project(get_project(database, "a").remote_id)
+    done = corpuscle("label", "pull", check=False)
+    assert (done.returncode, "error: a: " in done.stderr) == (1, True)
+    assert "b: 0 new, 0 changed, 0 deleted\n" in done.stdout
+
+
 @pytest.mark.slow
 def test_a_token_may_come_from_standard_input(label_studio: LabelStudio, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "corpuscle.main", "label", "connect", label_studio.url, "--folder", str(tmp_path)]

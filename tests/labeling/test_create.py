@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from labeling.client import Client, NotFoundError
-from labeling.create import ProjectError, create, drift, restore
+from labeling.create import ProjectError, create, drift
 from labeling.guide import instructions
 from labeling.kinds import KINDS, REVIEWS
 from labeling.store.database import Database
@@ -100,7 +100,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_made(
     assert projects(store) == []
 
 
-def test_a_page_changed_in_the_interface_is_noticed_and_can_be_restored(making: Client, store: Database) -> None:
+def test_a_page_changed_in_the_interface_is_noticed_until_it_is_as_it_was(making: Client, store: Database) -> None:
     project = create(store, making, "poison-review")
     spaced = project.config.replace("\n<View", "\n\n   <View")
     making.update_project(project.remote_id, label_config=spaced, title="Another title")
@@ -111,7 +111,7 @@ def test_a_page_changed_in_the_interface_is_noticed_and_can_be_restored(making: 
     assert f"/projects/{project.remote_id}/settings/labeling" in changed
     with pytest.raises(ProjectError, match="was changed in Label Studio"):
         create(store, making, "poison-review")
-    restore(making, project)
+    making.update_project(project.remote_id, label_config=project.config)
     assert drift(making, project) is None
 
 

@@ -83,3 +83,35 @@ def test_a_project_of_another_kind_is_refused(database: Database, tmp_path: Path
         write_decisions(database, "p", tmp_path / "out.jsonl")
     with pytest.raises(KeyError, match="no project x"):
         write_decisions(database, "x", tmp_path / "out.jsonl")
+
+
+def test_half_characters_in_a_documents_name_are_spelt_as_json_does(tmp_path: Path) -> None:
+    content = {"document": "a\ud800", "url": "", "text": "Buy.", "findings": []}
+    with Database(f"sqlite:///{tmp_path}/store.sqlite") as database:
+        add_project(database, project("held", "poison-review", 1))
+        add_samples(database, "held", [stored("poison-review", content)])
+        write_decisions(database, "held", tmp_path / "out.jsonl")
+    [line] = (tmp_path / "out.jsonl").read_text("utf-8").splitlines()
+    assert json.loads(line)["id"] == "a\ud800"
+
+
+@pytest.mark.parametrize(("seconds", "decided"), [(15.0, True), (0.5, False)])
+def test_a_reviewer_need_not_read_what_was_not_marked(
+    seconds: float, decided: bool, database: Database, tmp_path: Path
+) -> None:
+    finding = {"rule": "trigger", "start": 2000, "end": 2300, "score": 1.0, "evidence": ""}
+    add_project(database, project("held", "poison-review", 1))
+    contents = [
+        {"document": f"{number:032x}", "url": "", "text": f"{number} word ".ljust(5000, "x"), "findings": [finding]}
+        for number in range(30)
+    ]
+    rows = [stored("poison-review", content) for content in contents]
+    add_samples(database, "held", rows)
+    verdicts = [{"decision": "release" if number % 2 else "confirm"} for number in range(30)]
+    labels = [
+        annotation(n, row.id, "p", said, seconds) for n, (row, said) in enumerate(zip(rows, verdicts, strict=True))
+    ]
+    with database.write() as session:
+        put_annotations(session, "held", labels)
+    done = write_decisions(database, "held", tmp_path / "out.jsonl")
+    assert done == (Decided(released=15, confirmed=15, waiting=0) if decided else Decided(0, 0, 30))

@@ -72,6 +72,22 @@ def test_what_is_no_endpoint_is_refused(text: str) -> None:
         Endpoint.parse(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://user:secret@host/v1",
+        "small@http://user:secret@host",
+        "http://user:sec?secret@host",
+        "https://host/v1?api-key=secret",
+        "small@https://host/v1#secret",
+    ],
+)
+def test_a_password_in_an_endpoint_is_refused_and_not_repeated(text: str) -> None:
+    with pytest.raises(DraftError, match="a key goes into CORPUSCLE_ENDPOINT_KEYS, as HOST=KEY") as caught:
+        Endpoint.parse(text)
+    assert "sec" not in str(caught.value)
+
+
 def test_a_key_does_not_travel_unencrypted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KEYS, f"192.0.2.1:80={KEY}")
     with pytest.raises(DraftError, match="would travel unencrypted") as caught:

@@ -50,11 +50,11 @@ def labelled(
         for person, verdict in enumerate(verdicts, 1):
             reason = None if verdict else "skipped"
             remote = len(annotations) + (1000 if reviews else 0)
-            distance = draft and float(verdict is not None and verdict.get("answer") != draft)
+            changed = float(verdict is not None and verdict.get("answer") != draft)
             annotations.append(
                 Annotation(
                     *(remote, number + 1, id, f"annotator-{person}", [], verdict, reason, 60.0),
-                    *(distance if draft else None, 3, NOW, NOW, NOW),
+                    *(changed if draft else None, 3, NOW, NOW, NOW),
                 )
             )
     with database.write() as session:
@@ -111,6 +111,14 @@ def test_a_review_is_exported_with_what_it_reviews(database: Database, tmp_path:
     labelled(database, "review", [], reviews="comparisons", name="judge")
     with pytest.raises(ValueError, match="export that"):
         export(database, "judge", tmp_path)
+
+
+def test_choices_made_with_a_models_choice_in_sight_are_not_exported(database: Database, tmp_path: Path) -> None:
+    labelled(database, "comparisons", [(PAIR, [A, A])])
+    labelled(database, "comparisons", [(PAIR | {"opinion": "a"}, [A, A])], reviews="comparisons", name="again")
+    with pytest.raises(ValueError, match="again asks once more what people chose in comparisons, .*: export that"):
+        export(database, "again", tmp_path / "data")
+    assert not (tmp_path / "data").exists()
 
 
 def test_gold_measures_people_and_teaches_no_model(database: Database, tmp_path: Path) -> None:
@@ -193,12 +201,13 @@ def test_parquet_says_the_same(database: Database, tmp_path: Path, kind: str) ->
 
 
 def test_an_export_leaves_no_older_file_behind(database: Database, tmp_path: Path) -> None:
-    (tmp_path / "unpaired.jsonl").write_text("old\n")
-    (tmp_path / "comparisons.parquet").write_text("old\n")
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "unpaired.jsonl").write_text("old\n")
+    (folder / "comparisons.parquet").write_text("old\n")
     labelled(database, "comparisons", [(PAIR, [A, B])])
-    export(database, "comparisons", tmp_path)
-    assert (tmp_path / "unpaired.jsonl").read_text() == ""
-    assert not (tmp_path / "comparisons.parquet").exists()
+    export(database, "comparisons", folder)
+    assert [path.name for path in folder.iterdir()] == ["admission.jsonl"]
 
 
 def test_label_studios_own_form_has_pseudonyms_results_and_reasons(database: Database, tmp_path: Path) -> None:
@@ -208,3 +217,18 @@ def test_label_studios_own_form_has_pseudonyms_results_and_reasons(database: Dat
     assert [one["completed_by"] for one in task["annotations"]] == ["annotator-1", "annotator-2"]
     assert [one["was_cancelled"] for one in task["annotations"]] == [False, True]
     assert "m1" not in json.dumps(task["data"])
+
+
+def test_half_characters_are_spelt_in_label_studios_form_as_json_does(tmp_path: Path) -> None:
+    half = {"prompt": PROMPT, "answers": [{"text": "Air.", "model": "m"}, {"text": "\ud800?", "model": "m"}]}
+    with Database(f"sqlite:///{tmp_path}/store.sqlite") as database:
+        add_project(database, Project("p", "comparisons", None, "http://127.0.0.1:1", 1, "<View/>", "", 1, 2, NOW))
+        one = StoredSample("s", half, (0, 1), None, None, None, 0.0, {}, NOW, NOW, 1)
+        add_samples(database, "p", [one])
+        with database.write() as session:
+            note = [{"from_name": "note", "value": "\udfff"}]
+            said = Annotation(1, 1, "s", "annotator-1", note, A, None, 60.0, None, 1, NOW, NOW, NOW)
+            put_annotations(session, "p", [said])
+        export_json(database, "p", tmp_path / "out.json")
+    [task] = json.loads((tmp_path / "out.json").read_text("utf-8"))
+    assert task["annotations"][0]["result"] == [{"from_name": "note", "value": "\udfff"}]

@@ -229,6 +229,28 @@ def test_a_task_added_by_hand_is_nobodys_sample(store: Database, client: Client,
     assert (found.sample, found.verdict) == (None, None)
 
 
+def test_labels_of_a_task_that_was_sent_twice_are_all_of_its_sample(
+    store: Database, client: Client, people: list[Client]
+) -> None:
+    project = a_project(store, client, 2)
+    task, _ = tasks_of(store, project)
+    [twin] = client.import_tasks(project.remote_id, [{"data": client.task(task)["data"]}])
+    people[0].annotate(task, says(store, project, task, WINS))
+    people[1].annotate(twin, says(store, project, task, WINS))
+    pulled = pull(store, client, "pairs")
+    assert (pulled.tasks, pulled.doubled, pulled.reasons) == (3, 1, {})
+    sample = tasks_of(store, project)[task].id
+    assert {one.task_id: (one.sample, one.verdict) for one in annotations(store)} == {
+        task: (sample, WINS),
+        twin: (sample, WINS),
+    }
+    client.delete_task(task)
+    pulled = pull(store, client, "pairs", full=True)
+    assert (pulled.deleted, pulled.reasons) == (1, {})
+    pulled = pull(store, client, "pairs", full=True)
+    assert (pulled.doubled, [one.verdict for one in annotations(store)]) == (0, [None, WINS])
+
+
 def test_labels_changed_all_at_once_all_arrive(
     store: Database, client: Client, people: list[Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,10 +275,11 @@ class StoppedError(Exception):
 
 
 def stop_after(pages: int) -> Callable[[str], None]:
-    left = iter(range(pages))
+    told: list[str] = []
 
     def say(line: str) -> None:
-        if next(left, None) is None or left.__length_hint__() == 0:
+        told.append(line)
+        if len(told) >= pages:
             raise StoppedError
 
     return say

@@ -15,7 +15,10 @@ from labeling.kinds.kind import InvalidSampleError, Sample
 from labeling.rows import Rejected
 from labeling.sources import PASSAGE, SourceError, make_sample, passage, passages, read_samples, reported
 from labeling.store.database import Database
+from labeling.store.labels import add_project, add_samples
 from labeling.store.reports import Report, add_report, set_status
+from labeling.store.sending import reported_before
+from tests.labeling.quality.simulate import project, stored
 
 WRITE, COMPARE, CORRECT, RATE = (KINDS[name] for name in ("demonstrations", "comparisons", "corrections", "ratings"))
 PAIR = {"prompt": "Why?", "answers": ["Because.", "No idea."]}
@@ -153,6 +156,20 @@ def test_masking_is_an_option(database: Database) -> None:
     assert "jo@" not in json.dumps(masked.content)
     assert masked.content["report"]["description"] == "me: [email]"
     assert "jo@" in json.dumps(good(reported(database, CORRECT))[0].content)
+
+
+def test_a_report_that_was_pushed_is_no_other_sample_when_it_is_masked(database: Database) -> None:
+    pushed, new = report(category="wrong"), report(category="wrong", description="me: jo@example.org")
+    add_report(database, pushed)
+    [sample] = good(reported(database, CORRECT))
+    add_project(database, project("bad", "corrections"))
+    add_samples(database, "bad", [stored("corrections", sample.content, provenance=sample.provenance)])
+    add_report(database, new)
+    before = reported_before(database, "bad")
+    assert before == {pushed.id}
+    found = list(reported(database, CORRECT, mask=True, before=before))
+    assert [one.provenance["report"] for one in good(found)] == [new.id]
+    assert bad(found) == []
 
 
 # A corpus

@@ -24,7 +24,7 @@ def annotation(**changes: Any) -> dict[str, Any]:
     made = {
         "id": 7,
         "completed_by": 3,
-        "result": KIND.result(VERDICT, CONTENT, SAMPLE.order),  # type: ignore[attr-defined]
+        "result": KIND.result(VERDICT, CONTENT, SAMPLE.order),
         "was_cancelled": False,
         "lead_time": 12.5,
         "created_at": "2026-03-01T10:00:00.000001Z",
@@ -126,7 +126,7 @@ def test_drafts_are_compared_for_kinds_that_have_an_answer() -> None:
     kind = KINDS["demonstrations"]
     content = kind.content({"messages": [{"role": "user", "content": "Add 2 and 3."}]})
     sample = replace(SAMPLE, content=content, order=(), draft="5.", draft_model="m")
-    given = annotation(result=kind.result({"answer": "5!"}, content, ()))  # type: ignore[attr-defined]
+    given = annotation(result=kind.result({"answer": "5!"}, content, ()))
     assert judge(kind, sample, read(given), kind.task(content, ())).draft_distance == 0.5
 
 

@@ -11,6 +11,7 @@ from scipy.stats import binomtest
 from labeling.quality.rates import exact_share, mean, share
 from labeling.quality.runs import longest_run
 from labeling.quality.speed import fastest, floor_seconds, too_fast
+from labeling.quality.walk import MARKED, characters
 
 
 @given(st.integers(0, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -96,3 +97,17 @@ def test_so_long_a_run_is_never_likelier_than_p() -> None:
         # p of a run of the likeliest button bounds the others' too
         p = longest_run([0] * length + [1, 2] * ((60 - length) // 2) + [1] * ((60 - length) % 2), chances).p
         assert np.mean([run.length >= length for run in runs]) <= p + 0.02
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 30)), min_size=1, max_size=6), st.integers(0, 60))
+def test_of_a_held_document_each_marked_character_counts_once(spans: list[tuple[int, int]], length: int) -> None:
+    findings = [{"start": start, "end": start + long} for start, long in spans]
+    marked = {place for start, long in spans for place in range(start, start + long)}
+    content = {"document": "d", "text": "x" * length, "findings": findings}
+    assert characters(content) == len(marked & set(range(length)))
+
+
+def test_a_finding_that_is_the_whole_document_counts_by_its_beginning() -> None:
+    content = {"document": "d", "text": "x" * 5000, "findings": [{"start": 0, "end": 5000}]}
+    assert characters(content) == characters({"project": "p", "sample": "s", "content": content}) == MARKED
+    assert characters(content | {"findings": []}) == 5000

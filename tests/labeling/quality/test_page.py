@@ -142,6 +142,32 @@ def test_figures_of_fewer_than_twenty_samples_are_insufficient_evidence(
     assert figures.count("insufficient evidence") == (0 if enough else 2)
 
 
+@pytest.mark.parametrize("gold", [0, 4])
+def test_an_accuracy_needs_twenty_labels_beside_the_gold_questions(gold: int, store: Database, tmp_path: Path) -> None:
+    comparisons(store, [Simulated("ann", 0.9), Simulated("bob", 0.9)], samples=23, overlap=2, gold=gold)
+    write_quality(store, "choices", tmp_path / "quality.html")
+    page = (tmp_path / "quality.html").read_text(encoding="utf-8")
+    assert ("accuracy by the consensus" in page) == (gold == 0)
+
+
+def test_a_page_does_not_take_the_place_of_its_figures(store: Database, tmp_path: Path) -> None:
+    comparisons(store, [Simulated("ann")], samples=3, overlap=1)
+    with pytest.raises(ValueError, match=r"page\.json is where the figures would go; name the page, page\.html"):
+        write_quality(store, "choices", tmp_path / "page.json")
+    assert list(tmp_path.glob("page*")) == []
+
+
+def test_who_was_asked_the_same_twice_is_measured_once(store: Database, tmp_path: Path) -> None:
+    content, order, verdict = VERDICTS["ratings"]
+    add_project(store, project("some", "ratings"))
+    add_samples(store, "some", [one := stored("ratings", content, order)])
+    with store.write() as session:
+        put_annotations(session, "some", [annotation(number, one.id, "ann", verdict) for number in range(2)])
+    found = write_quality(store, "some", tmp_path / "some.html")
+    assert (found.labels, found.twice) == (1, 0)
+    assert dict(found.people[0].invalid) == {"the same person's newer one counts": 1}
+
+
 def test_a_failed_write_leaves_the_old_page(store: Database, tmp_path: Path) -> None:
     with pytest.raises(KeyError, match="no project missing"):
         write_quality(store, "missing", tmp_path / "page.html")
