@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from labeling.again import Judge, second_look, to_review
+from labeling.critiques import with_critiques
 from labeling.drafts import Drafter
 from labeling.kinds.kind import Kind, Sample
 from labeling.project import REVIEW, kind_of
@@ -31,6 +32,7 @@ class Wanted:
     answers_from: Sequence[Drafter]
     gold: Path | None
     judge: Drafter | None
+    critic: Drafter | None
 
 
 def samples(database: Database, project: Project, wanted: Wanted, stack: ExitStack) -> Iterator[Sample | Rejected]:
@@ -38,7 +40,12 @@ def samples(database: Database, project: Project, wanted: Wanted, stack: ExitSta
     kind = kind_of(database, project)
     if wanted.answers_from and wanted.file is None:
         raise SourceError("--answers-from needs a FILE with prompts; name one")
-    return chain.from_iterable(_sources(database, project, kind, wanted, stack))
+    if wanted.critic is not None and kind.name != "comparisons":
+        raise SourceError(f"--critiques-from is for comparisons, and {project.name} is a project of {kind.name}")
+    found = chain.from_iterable(_sources(database, project, kind, wanted, stack))
+    if wanted.critic is None:
+        return found
+    return with_critiques(found, kind.name, wanted.critic, asked_before(database, project.name))
 
 
 def _sources(

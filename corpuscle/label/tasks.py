@@ -87,6 +87,10 @@ def push(
         str | None,
         typer.Option(metavar="ENDPOINT", help="First what this model answers differently each time it is asked."),
     ] = None,
+    critiques_from: Annotated[
+        str | None,
+        typer.Option(metavar="ENDPOINT", help="Of comparisons: the model whose remarks stand beside the answers."),
+    ] = None,
     opinions_from: Annotated[
         str | None,
         typer.Option(metavar="ENDPOINT", help="Of a second look at comparisons: the model whose choice is shown."),
@@ -121,7 +125,8 @@ def push(
 
         several = [model(one) for one in (*(answers_from or ()), *(also_from or ()))]
         judge = model(opinions_from) if opinions_from else None
-        wanted = Wanted(file, reports, mask, corpus, count, seed, several, gold, judge)
+        critic = model(critiques_from) if critiques_from else None
+        wanted = Wanted(file, reports, mask, corpus, count, seed, several, gold, judge, critic)
         bar = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
         sending = bar.add_task("sending", total=None)
         done = send(
