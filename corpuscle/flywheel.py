@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from corpuscle.label.options import folder_at, out
+from corpuscle.label.options import folder_at, out, tell
 from corpuscle.terminal import plain
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def label(folder: FolderOption = FOLDER) -> None:
 
     The server is the one of the `labels` folder: see `corpuscle label serve` and `corpuscle label connect`.
     """
-    with _opened(folder) as (config, database, labels), labels.client() as client:
+    with _opened(folder) as (config, database, labels), labels.client(tell) as client:
         from flywheel.steps import admission, labelled
 
         _say(labelled(database, config, client))
@@ -176,7 +176,7 @@ def tick(folder: FolderOption = FOLDER) -> None:
         from flywheel.lock import LockedError
         from flywheel.tick import tick as steps
 
-        client = stack.enter_context(labels.client()) if labels.connection_file.exists() else None
+        client = stack.enter_context(labels.client(tell)) if labels.connection_file.exists() else None
         try:
             for step in steps(database, config, client, _now):
                 _say(step)

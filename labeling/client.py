@@ -18,6 +18,7 @@ from labeling.exchange import (
     LabelStudioError,
     NotFoundError,
     RefusedError,
+    Say,
     UnreachableError,
 )
 
@@ -57,13 +58,16 @@ class Client:
     """A Label Studio server, as the owner of a token sees it. Threads may share it.
 
     `token` is a legacy token or a personal access token. `timeout` is how many seconds one answer may take, `patience`
-    for how many a server that is away is waited for. What can be repeated without harm is repeated; creating is not,
-    except where the connection could not even be made, so the caller of `import_tasks` finds out what has arrived.
+    for how many a server that is away is waited for (`say` hears that it is). What can be repeated without harm is
+    repeated; creating is not, except where the connection could not even be made, so the caller of `import_tasks`
+    finds out what has arrived.
     All calls raise UnreachableError, DeniedError and, of what they name, NotFoundError.
     """
 
-    def __init__(self, url: str, token: str, timeout: float = TIMEOUT, patience: float = PATIENCE) -> None:
-        self._server = Exchange(url, token, timeout, patience)
+    def __init__(
+        self, url: str, token: str, timeout: float = TIMEOUT, patience: float = PATIENCE, say: Say | None = None
+    ) -> None:
+        self._server = Exchange(url, token, timeout, patience, say)
         self.url = self._server.url
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ know (`parent_prediction`), and build a pydantic object for each task. Seen on L
 import json
 import random
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
@@ -17,6 +18,7 @@ from label_studio_sdk import LabelStudio
 from label_studio_sdk.core.api_error import ApiError
 
 Json = dict[str, Any]
+Say = Callable[[str], None]
 
 TIMEOUT = 120.0
 """Seconds for one answer. An import of 1,000 tasks took 0.8 s, a page of 1,000 annotated ones 6 s on a busy core."""
@@ -52,12 +54,15 @@ class Exchange:
 
     `token` is a legacy token or a personal access token. The latter buys access for 300 seconds at a time, which is
     renewed when it has run out. `timeout` is how many seconds one answer may take, `patience` for how many a server
-    that is away is waited for.
+    that is away is waited for; `say` hears that it is.
     """
 
-    def __init__(self, url: str, token: str, timeout: float = TIMEOUT, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, url: str, token: str, timeout: float = TIMEOUT, patience: float = PATIENCE, say: Say | None = None
+    ) -> None:
         self.url = check_url(url)
         self.patience = patience
+        self._say = say or (lambda _: None)
         if not token.strip() or not token.isascii() or not token.strip().isprintable():
             raise DeniedError(f"{self.url}: that is no token. {_NEW_TOKEN}")
         # A redirect is an error here: one from http to https would turn a POST into a GET, and take the token along.
@@ -102,6 +107,8 @@ class Exchange:
                 again = response.status_code == 429 or (repeatable and response.status_code >= 500)
                 if not again or time.monotonic() + delay > until:
                     return response
+            if delay == FIRST_DELAY:
+                self._say(f"{self.url} does not answer; trying again for {self.patience:.0f} seconds")
             time.sleep(delay * random.uniform(0.5, 1))
             delay = min(2 * delay, LONGEST_DELAY)
 

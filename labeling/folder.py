@@ -5,6 +5,7 @@ What is secret in it (connection.json, login.txt, the store) can be read by its 
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,7 +92,7 @@ class Folder:
         except OSError as error:
             raise FolderError(f"{self.connection_file} can't be written: {error.strerror}.") from None
 
-    def client(self) -> Client:
-        """A client of the connected server. Nothing is asked of it yet."""
+    def client(self, say: Callable[[str], None] | None = None) -> Client:
+        """A client of the connected server. Nothing is asked of it yet; `say` hears if it is waited for."""
         connection = self.connection()
-        return Client(connection.url, connection.token)
+        return Client(connection.url, connection.token, say=say)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from corpuscle.terminal import Unbroken
+from corpuscle.terminal import Unbroken, plain
 
 if TYPE_CHECKING:
     from labeling.client import Client
@@ -39,6 +39,11 @@ EXTRA = ("label_studio_sdk", "crowdkit")
 def out() -> Console:
     """Where results go. No markup: what is printed may come from a page."""
     return Unbroken(markup=False, highlight=False, soft_wrap=True)
+
+
+def tell(text: str) -> None:
+    """Beside the results: what a command is waiting for."""
+    Unbroken(stderr=True, markup=False, highlight=False).print(plain(text))
 
 
 def end_on_signals() -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from corpuscle.label.options import FOLDER, FolderOption, StoreOption, folder_at, out, project_named, project_on
+from corpuscle.label.options import FOLDER, FolderOption, StoreOption, folder_at, out, project_named, project_on, tell
 from corpuscle.terminal import Unbroken, plain
 
 
@@ -35,7 +35,7 @@ def pull(
     def say(text: str) -> None:
         console.print(plain(text))
 
-    with here.client() as client, here.database() as database:
+    with here.client(tell) as client, here.database() as database:
         named = projects or [one.name for one in all_projects(database) if one.server == client.url]
         chosen = [project_on(database, client, name, say) for name in named]
 

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from corpuscle.label.options import FOLDER, FolderOption, StoreOption, folder_at, out, project_on
+from corpuscle.label.options import FOLDER, FolderOption, StoreOption, folder_at, out, project_on, tell
 from corpuscle.terminal import plain
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def create(
     here = folder_at(folder, store)
     from labeling.create import create as make
 
-    with here.client() as client, here.database() as database:
+    with here.client(tell) as client, here.database() as database:
         made = make(database, client, kind, name, overlap, reviews)
         about = f"{made.name}: {made.kind}, instructions version {made.instruction_version}, {made.overlap} asked each"
         out().print(plain(f"{about}\n{client.url}/projects/{made.remote_id}"))
@@ -117,7 +117,7 @@ def push(
         console.print(plain(text))
 
     with ExitStack() as stack:
-        client, database = stack.enter_context(here.client()), stack.enter_context(here.database())
+        client, database = stack.enter_context(here.client(tell)), stack.enter_context(here.database())
         found = project_on(database, client, project, say)
 
         def model(endpoint: str) -> Drafter:

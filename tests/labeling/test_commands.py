@@ -69,7 +69,7 @@ def test_reports_are_not_looked_for_in_a_store_that_is_not_there(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CORPUSCLE_STORE", raising=False)
-    wanted = Wanted(None, True, False, None, 1, 0, [], None, None)
+    wanted = Wanted(None, True, False, None, 1, 0, [], None, None, None)
     with Folder(tmp_path / "labels").database() as database, ExitStack() as stack:
         add_project(database, project("p", "corrections"))
         with pytest.raises(StoreError, match="there is no such database"):
