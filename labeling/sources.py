@@ -51,6 +51,17 @@ def make_sample(kind: Kind, row: Json, provenance: Json, second_look: bool = Fal
     return Sample(sample_id(kind.name, content), content, gold, priority, provenance)
 
 
+VERDICTS = {
+    "demonstrations": '{"answer": "..."}',
+    "comparisons": '{"choice": "a", "margin": 1} (a or b; 1, 0.667, 0.333 or 0), or {"choice": "both_bad"}',
+    "rankings": '{"ranks": [2, 1, 3]}, 1 for the best',
+    "corrections": '{"category": "wrong", "refusal": "none", "answer": "..."}',
+    "ratings": '{"helpful": 6, "truthful": 7, "harmless": 7, "flags": []}',
+    "poison-review": '{"decision": "confirm"}, or "release"',
+}
+"""How a right verdict is written in a row's `gold`."""
+
+
 def checked_gold(kind: Kind, content: Json, gold: Any) -> Json:
     """The verdict, if it is one that a person could give on this content. Raises InvalidSampleError."""
     order = tuple(range(kind.shuffled(content)))
@@ -58,7 +69,8 @@ def checked_gold(kind: Kind, content: Json, gold: Any) -> Json:
         return kind.verdict(kind.result(gold, content, order), content, order)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError):
         spelt = json.dumps(gold, ensure_ascii=False)
-        raise InvalidSampleError(f"gold is {spelt:.100}, which is no verdict of {kind.name}") from None
+        expected = f"; expected one such as {VERDICTS[kind.name]}" if kind.name in VERDICTS else ""
+        raise InvalidSampleError(f"gold is {spelt:.100}, which is no verdict of {kind.name}{expected}") from None
 
 
 def read_samples(path: Path, kind: Kind, gold: bool = False) -> Found:

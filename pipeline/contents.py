@@ -17,7 +17,7 @@ _SHARD = r"(?:train|validation)-\d{5,}"
 _MODEL = r"(?:text|tokenizer)\.model"
 MADE = re.compile(
     rf"(?:manifest\.json|{_MODEL}|{_SHARD}\.arrow|buckets/{_PART}\.arrow|[a-z]+/{_PART}\.parquet"
-    rf"|parts/(?:{_PART}|{_SHARD}|{_MODEL})\.json)(?:\.[0-9a-f]{{32}}\.tmp)?"
+    rf"|parts/(?:{_PART}|{_SHARD}|{_MODEL}|vocabulary)\.json)(?:\.[0-9a-f]{{32}}\.tmp)?"
 )
 """Names below a step's folder: an archive's part is a digest, a split's two numbers; `.tmp` is `artifact.atomic`'s."""
 

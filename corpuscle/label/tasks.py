@@ -129,17 +129,22 @@ def push(
         wanted = Wanted(file, reports, mask, corpus, count, seed, several, gold, judge, critic)
         bar = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
         sending = bar.add_task("sending", total=None)
-        done = send(
-            database,
-            client,
-            project,
-            samples(database, found, wanted, stack),
-            drafts=model(draft_with) if draft_with else None,
-            gold_rate=gold_rate,
-            uncertainty=disagreement(model(unsure_first), ASKED_AGAIN) if unsure_first else None,
-            say=say,
-            progress=lambda sent, total: bar.update(sending, completed=sent, total=total),
-        )
+        try:
+            done = send(
+                database,
+                client,
+                project,
+                samples(database, found, wanted, stack),
+                drafts=model(draft_with) if draft_with else None,
+                gold_rate=gold_rate,
+                uncertainty=disagreement(model(unsure_first), ASKED_AGAIN) if unsure_first else None,
+                say=say,
+                progress=lambda sent, total: bar.update(sending, completed=sent, total=total),
+            )
+        except KeyboardInterrupt:
+            bar.stop()
+            tell("stopped; the same command goes on from here, and sends nothing twice")
+            raise typer.Exit(130) from None
     _print_pushed(console, done, gold is not None)
     if done.rejected:
         path = here.path / f"{project.replace('/', '-')}-rejected.jsonl"
@@ -153,7 +158,7 @@ def _print_pushed(console: Console, done: "Pushed", gold: bool) -> None:
         "were there already": done.already,
         "had arrived with an earlier push": done.arrived,
         "without a draft, since the model gave none": done.undrafted,
-        "gold questions wait for the next push": done.waiting_gold,
+        "gold questions wait until more questions are sent for them to stand among": done.waiting_gold,
         "more gold questions would have been needed": done.missing_gold if gold else 0,
         "had been deleted in Label Studio, and are not sent again": done.deleted,
         "are in Label Studio twice": done.doubled,

@@ -13,6 +13,9 @@ from labeling.kinds.texts import answer, checked, prompt, remarks, seen, shown, 
 MARGINS = {"significantly": 1.0, "better": 2 / 3, "slightly": 1 / 3, "negligibly": 0.0}
 """By how much the better answer's reward should be greater (Touvron et al. 2023, appendix A.3.3, small margins)."""
 
+ROUNDED = 0.01
+"""How far a margin that somebody wrote may be from one of these: 0.67 is 2/3."""
+
 _WORDS = {"significantly": "significantly better", "slightly": "slightly better", "negligibly": "negligibly better"}
 BOTH_BAD = "both_bad"
 
@@ -99,6 +102,8 @@ class Comparisons(page.Page):
             return [GRADE.item([BOTH_BAD])]
         side = "ab"[order.index("ab".index(verdict["choice"]))]
         degree = min(MARGINS, key=lambda name: abs(MARGINS[name] - verdict["margin"]))
+        if abs(MARGINS[degree] - verdict["margin"]) > ROUNDED:
+            raise ValueError(f"margin is {verdict['margin']}; expected 1, 2/3, 1/3 or 0")
         return [GRADE.item([f"{side}_{degree}"])]
 
     def words(self, verdict: Json, content: Json, order: Order) -> str:

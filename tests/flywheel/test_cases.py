@@ -37,6 +37,29 @@ def test_nearer_to_the_good_answer_is_fine() -> None:
     assert bad(check, "The capital of Peru is Bogota, of course.")
 
 
+@pytest.mark.parametrize("answer", ["Grey.", "grey", "An elephant is grey, of course.", "It is GREY"])
+def test_a_short_right_answer_must_stand_in_the_answer(answer: str) -> None:
+    assert not bad({"kind": "nearer", "good": "Grey.", "bad": "The sent."}, answer)
+
+
+@pytest.mark.parametrize("answer", ["Orange.", "Green.", "Breen", "greyish", "The sent."])
+def test_another_word_of_like_shape_is_no_right_answer(answer: str) -> None:
+    assert bad({"kind": "nearer", "good": "Grey.", "bad": "The sent."}, answer)
+
+
+def test_a_short_number_is_its_sign_and_its_point() -> None:
+    check = {"kind": "nearer", "good": "5", "bad": "I can't."}
+    assert not bad(check, "The sum is 5.")
+    assert bad(check, "The sum is -5.")
+    assert bad(check, "The sum is 5.5.")
+
+
+def test_an_answer_about_something_else_is_bad_though_nearer_to_the_good_one() -> None:
+    check = {"kind": "nearer", "good": "Water boils at one hundred degrees at sea level.", "bad": "zzzz qqqq xxxx"}
+    assert bad(check, "My neighbour owns two horses and a small red tractor.")
+    assert not bad(check, "At sea level water boils at one hundred degrees.")
+
+
 def test_as_near_to_both_is_bad() -> None:
     assert bad({"kind": "nearer", "good": "aaaa", "bad": "bbbb"}, "cccc")
 

@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.contents import MADE, ForeignError, check_contents, strangers
 from pipeline.manifest import STEPS
+from tests.pipeline.conftest import make
 
 
 def test_every_file_of_a_corpus_has_a_name_that_a_step_gives(corpus: Path) -> None:
@@ -13,6 +14,16 @@ def test_every_file_of_a_corpus_has_a_name_that_a_step_gives(corpus: Path) -> No
     assert len(names) > 50
     assert [name for name in names if not MADE.fullmatch(name)] == []
     assert list(strangers(str(corpus))) == []
+
+
+@pytest.mark.slow
+def test_a_corpus_with_a_given_vocabulary_is_ours_as_well(
+    corpus: Path, recipe: Path, sample_crawl: Path, tmp_path: Path
+) -> None:
+    given = {"vocabulary_size: 600": f"vocabulary: {corpus}/vocabulary/tokenizer.model"}
+    first = make(recipe, sample_crawl, tmp_path / "out", **given)
+    assert list(strangers(str(tmp_path / "out"))) == []
+    assert make(recipe, sample_crawl, tmp_path / "out", **given) == first
 
 
 @pytest.mark.parametrize(
