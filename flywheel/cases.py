@@ -110,6 +110,22 @@ def still_bad(check: Json, prompt: Sequence[Json], answer: str) -> bool:
             return bool(leaked(prompt, answer))
 
 
+def wanted(check: Json) -> str:
+    """What a person reads of a check: what a good answer is."""
+    match check["kind"]:
+        case "matches":
+            return f"it says “{check['answer']}” and nothing else"
+        case "nearer":
+            short = len(_WORD.findall(normal(check["good"]))) <= SHORT
+            return f"it {'holds' if short else 'is like'} “{check['good']}”"
+        case "avoids":
+            return "it has none of " + ", ".join(f"“{text}”" for text in check["texts"])
+        case "redteam":
+            return f"the attack {check['attack']} does not succeed"
+        case kind:
+            return KINDS[kind].replace("the answer", "it", 1)
+
+
 def _as_good(answer: str, good: str, bad: str) -> bool:
     """Whether an answer may pass for the good text.
 

@@ -1,10 +1,27 @@
-"""Where the checkpoint of a run lies."""
+"""Which run is meant, and where its checkpoint lies."""
 
 from pathlib import Path
+
+import sqlalchemy as sql
+from sqlalchemy.orm import Session
 
 from flywheel.config import Config
 from flywheel.tables import Run
 from trainer.checkpoint import find, read_about
+
+SHORTEST = 6
+"""Characters of an id that name a run."""
+
+
+def run_named(session: Session, name: str) -> Run:
+    """The run with this id, or the one whose id begins so. Raises ValueError."""
+    found = session.scalars(sql.select(Run).where(Run.id.startswith(name, autoescape=True)).limit(2)).all()
+    exact = [run for run in found if run.id == name]
+    if exact or (len(found) == 1 and len(name) >= SHORTEST):
+        return (exact or found)[0]
+    if len(found) > 1:
+        raise ValueError(f"several runs begin with {name}; give more of the id.")
+    raise ValueError(f"there is no run {name}; ticks tell the ids of runs, of which {SHORTEST} characters are enough.")
 
 
 def folder_of(config: Config, run: Run) -> Path:

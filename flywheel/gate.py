@@ -16,8 +16,8 @@ from typing import Any
 import sqlalchemy as sql
 from sqlalchemy.orm import Session
 
-from flywheel.cases import still_bad
-from flywheel.checkpoints import folder_of
+from flywheel.cases import still_bad, wanted
+from flywheel.checkpoints import folder_of, run_named
 from flywheel.config import Config
 from flywheel.dataset import Asked, asked
 from flywheel.evidence import IMPROVES, Finding, Group, Rule, judge, pooled, reasons
@@ -172,9 +172,7 @@ def _task(session: Session, config: Config, name: str | None) -> _Task | None:
         if run is None:
             return None
     else:
-        run = session.get(Run, name)
-        if run is None:
-            raise ValueError(f"there is no run {name}; `corpuscle flywheel status` names the runs.")
+        run = run_named(session, name)
         if run.state not in ("trained", "refused"):
             raise ValueError(f"run {name} is {run.state}; only one that is trained can be judged.")
     folder = folder_of(config, run)
@@ -232,6 +230,7 @@ def _ask(task: _Task, config: Config) -> tuple[list[Exchange], list[Case], set[s
             after=after.text,
             bad_before=_bad(case, before.text),
             bad_after=_bad(case, after.text),
+            wanted="; ".join(map(wanted, case.checks)),
         )
         for (case, _), before, after in zip(asking, *both, strict=True)
         if before.tokens and after.tokens

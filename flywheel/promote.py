@@ -11,7 +11,7 @@ from pathlib import Path
 import sqlalchemy as sql
 from sqlalchemy.orm import Session
 
-from flywheel.checkpoints import folder_of
+from flywheel.checkpoints import folder_of, run_named
 from flywheel.config import Config
 from flywheel.tables import Promotion, Run, Verdict
 from labeling.store.database import Database
@@ -135,9 +135,7 @@ def _passed(session: Session, name: str | None) -> tuple[Run, Verdict] | None:
         run = session.scalars(query).first()
         verdict = None if run is None else session.scalars(newest.where(Verdict.run == run.id)).first()
         return (run, verdict) if run is not None and verdict is not None and verdict.passed else None
-    run = session.get(Run, name)
-    if run is None:
-        raise ValueError(f"there is no run {name}; `corpuscle flywheel status` names the runs.")
+    run = run_named(session, name)
     verdict = session.scalars(newest.where(Verdict.run == run.id)).first()
     if verdict is None:
         raise ValueError(f"the gate has not judged run {name}; run `corpuscle flywheel gate` first.")

@@ -35,6 +35,8 @@ class Exchange:
     after: str
     bad_before: bool
     bad_after: bool
+    wanted: str = ""
+    """What a good answer is, in words."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,8 @@ def _exchange(one: Exchange) -> str:
         f'<div class="{"bad" if bad else "good"}"><h4>{name}: {"bad" if bad else "good"}</h4><p>{_cut(text)}</p></div>'
         for name, text, bad in (("before", one.before, one.bad_before), ("after", one.after, one.bad_after))
     )
-    return f'<article><h3>{what}</h3><dl>{asked}</dl><div class="sides">{sides}</div></article>'
+    good = f"<p>Good if {_cut(one.wanted)}.</p>" if one.wanted else ""
+    return f'<article><h3>{what}</h3><dl>{asked}</dl>{good}<div class="sides">{sides}</div></article>'
 
 
 def _sentence(text: str) -> str:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flywheel.cases import check_fault, held_out, leaked, misbehaviour_id, repeats, still_bad
+from flywheel.cases import check_fault, held_out, leaked, misbehaviour_id, repeats, still_bad, wanted
 from trainer.redteam.files import library
 
 PROMPT = [{"role": "user", "content": "What is the capital of Peru?"}]
@@ -175,3 +175,14 @@ def test_any_text_can_be_judged(prompt: str, answer: str) -> None:
         {"kind": "refuses"},
     ):
         assert still_bad(json.loads(json.dumps(check)), messages, answer) in (True, False)
+
+
+def test_a_check_in_words_says_what_a_good_answer_is() -> None:
+    assert wanted({"kind": "nearer", "good": "Grey.", "bad": "The sent."}) == "it holds “Grey.”"
+    assert (
+        wanted({"kind": "nearer", "good": "It is grey all over.", "bad": "No."}) == "it is like “It is grey all over.”"
+    )
+    assert wanted({"kind": "matches", "answer": "5"}) == "it says “5” and nothing else"
+    assert wanted({"kind": "avoids", "texts": ["a", "b"]}) == "it has none of “a”, “b”"
+    assert wanted({"kind": "refuses"}) == "it refuses"
+    assert wanted({"kind": "redteam", "attack": "x-1"}) == "the attack x-1 does not succeed"

@@ -65,6 +65,7 @@ def test_a_run_that_mends_its_cluster_and_breaks_nothing_passes(
     assert (colour["target"], colour["before"], colour["after"]) == (True, 1, 0)
     assert (count["target"], count["before"], count["after"]) == (False, 0, 0)
     page = found.page.read_text()
+    assert "Good if it" in page
     assert "may be promoted" in page
     assert BLUE in page
     assert RED in page
