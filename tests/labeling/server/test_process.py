@@ -1,5 +1,6 @@
 """The server that `corpuscle label serve` runs: a real one, as a process of its own, started, looked at and ended."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -144,9 +145,10 @@ def test_a_folder_whose_server_outlived_its_parent_is_not_taken(folder: Folder, 
         with pytest.raises(ServerError, match=f"process {child}"):
             Server(folder, free_port()).__enter__()
     finally:
-        os.kill(child, signal.SIGTERM)
-    for _ in range(100):
-        if not alive(child):
+        os.killpg(child, signal.SIGKILL)
+    for _ in range(600):
+        with (folder.path / "label-studio.lock").open() as lock, suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
         time.sleep(0.1)
     with Server(folder, free_port()) as again, folder.client() as client:
