@@ -17,6 +17,8 @@ import httpx
 from label_studio_sdk import LabelStudio
 from label_studio_sdk.core.api_error import ApiError
 
+from labeling.storable import storable_json
+
 Json = dict[str, Any]
 Say = Callable[[str], None]
 
@@ -210,24 +212,15 @@ def check_url(url: str) -> str:
 
 
 def _encode(body: Any) -> bytes:
-    spelt = json.dumps(body, allow_nan=False)
-    if "\\ud" in spelt or "\\u0000" in spelt:
-        spelt = json.dumps(_clean(body), allow_nan=False)
-    return spelt.encode("ascii")
-
-
-def _clean(value: Any) -> Any:
-    """With U+FFFD for what the server chokes on.
+    """JSON without what the server chokes on.
 
     It takes half a surrogate pair in a task, and then answers each listing of that project with error 500; PostgreSQL
     takes no NUL.
     """
-    if isinstance(value, str):
-        whole = value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        return whole.replace("\0", "\ufffd")
-    if isinstance(value, dict):
-        return {_clean(name): _clean(inner) for name, inner in value.items()}
-    return [_clean(inner) for inner in value] if isinstance(value, list | tuple) else value
+    spelt = json.dumps(body, allow_nan=False)
+    if "\\ud" in spelt or "\\u0000" in spelt:
+        spelt = json.dumps(storable_json(body), allow_nan=False)
+    return spelt.encode("ascii")
 
 
 def _said(body: Any) -> str:

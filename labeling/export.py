@@ -35,7 +35,7 @@ from labeling.store.database import Database
 from labeling.store.labels import AnnotationRow, Project, get_project
 
 KINDS = ("demonstrations", "comparisons", "unpaired", "ratings")
-"""The files; `ratings` are answers with their mean scores, for evaluating."""
+"""The files; `ratings` are answers with their median scores, for evaluating."""
 
 ROWS = 1000
 """Rows in memory at once while Parquet is written."""

@@ -13,7 +13,7 @@ from typing import Any
 from rapidfuzz.distance import Levenshtein
 
 from labeling.kinds.kind import InvalidResultError, Json, Kind
-from labeling.kinds.texts import storable
+from labeling.storable import storable_json
 from labeling.store.labels import StoredSample
 
 LARGEST = 1_000_000
@@ -78,7 +78,7 @@ def judge(kind: Kind, sample: StoredSample | None, raw: Raw, data: Mapping[str, 
     size = len(json.dumps(raw.result, ensure_ascii=True))
     if size > LARGEST:
         return Judged([], None, f"a result of {size:,} bytes; at most {LARGEST:,} are accepted", None)
-    result = _storable(raw.result)
+    result = storable_json(raw.result)
     if raw.skipped:
         return Judged(result, None, SKIPPED, None)
     if sample is None:
@@ -110,8 +110,8 @@ def moment(text: str) -> datetime:
 
 
 def _edited(kind: Kind, sample: StoredSample, data: Mapping[str, Any]) -> bool:
-    sent = _storable(kind.task(sample.content, sample.order))
-    return _deep(data) or any(_storable(data.get(name)) != value for name, value in sent.items())
+    sent = storable_json(kind.task(sample.content, sample.order))
+    return _deep(data) or any(storable_json(data.get(name)) != value for name, value in sent.items())
 
 
 def _deep(value: object) -> bool:
@@ -121,14 +121,3 @@ def _deep(value: object) -> bool:
         lists = [one.values() if isinstance(one, Mapping) else one for one in level if isinstance(one, Mapping | list)]
         level = [inner for one in lists for inner in one]
     return any(isinstance(one, Mapping | list) for one in level)
-
-
-def _storable(value: Any) -> Any:
-    """With texts that a database can hold."""
-    if isinstance(value, str):
-        return storable(value)
-    if isinstance(value, Mapping):
-        return {_storable(key): _storable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_storable(item) for item in value]
-    return value

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from labeling.kinds import page
 from labeling.kinds.kind import Draft, InvalidResultError, InvalidSampleError, Json, Order
 from labeling.kinds.results import Control, read
-from labeling.kinds.texts import conversation, harmless, prompt, remarks, shown, storable, text
+from labeling.kinds.texts import conversation, harmless, prompt, remarks, shown, text
+from labeling.storable import storable
 from labeling.store.reports import CATEGORIES
 
 NO_PROBLEM = "no_problem"

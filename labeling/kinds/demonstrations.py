@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from labeling.kinds import page
 from labeling.kinds.kind import Draft, Json, Order
 from labeling.kinds.results import Control, read
-from labeling.kinds.texts import harmless, prompt, remarks, shown, storable, text
+from labeling.kinds.texts import harmless, prompt, remarks, shown, text
+from labeling.storable import storable
 
 ANSWER = Control("answer", "prompt", "textarea")
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from labeling.kinds import page
 from labeling.kinds.kind import LIMIT, Draft, InvalidSampleError, Json, Order
 from labeling.kinds.results import Control, read
-from labeling.kinds.texts import checked, remarks, seen, storable, text, visible
+from labeling.kinds.texts import checked, remarks, seen, text, visible
+from labeling.storable import storable
 
 DECISIONS = {"confirm": "Poison: keep it out", "release": "Harmless: let it through"}
 DECISION = Control("decision", "text", "choices", tuple(DECISIONS))

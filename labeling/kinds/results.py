@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from labeling.kinds.kind import LIMIT, InvalidResultError, Json
-from labeling.kinds.texts import storable
+from labeling.storable import storable
 
 TYPES = {"choices": "choices", "textarea": "text", "ranker": "ranker"}
 """A result's type, and the key in its `value` under which the answer lies."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from labeling.kinds.kind import LIMIT, InvalidSampleError, Json
+from labeling.storable import storable
 
 ROLES = {"system": "System", "user": "User", "assistant": "Assistant", "tool": "Tool"}
 """Who speaks, in a file and on the page."""
@@ -27,11 +28,6 @@ _BLANK = "\u115f\u1160\u3164\uffa0\u2800\u034f"
 
 _SUSPECT = re.compile("[^\n\t -~\u00a1-\u00ac\u00ae-\u02ff\u4e00-\u9fff]")
 """All characters but the commonest that are surely seen: most texts have few that need a second look."""
-
-
-def storable(text: str) -> str:
-    """The text without what databases and UTF-8 can't hold: U+0000 and halves of surrogate pairs become U+FFFD."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").replace("\0", "\ufffd")
 
 
 def harmless(text: str) -> str:

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from labeling.kinds import KINDS
+from labeling.project import inner_kind
 from labeling.quality.merge import Same, largest, merged, said
 from labeling.quality.people import BELOW_CHANCE, PHRASE, POSITION, SPEEDING, STRAIGHT_LINING, Person, people
 from labeling.quality.speed import too_fast
 from labeling.quality.table import NEWER
-from labeling.quality.walk import characters, inner_kind, labelled, reviews_of
+from labeling.quality.walk import characters, labelled, reviews_of
 from labeling.store.database import Database
 from labeling.store.labels import Annotation, Json, StoredSample, get_project
 

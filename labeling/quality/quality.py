@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sql
 
+from labeling.project import inner_kind
 from labeling.quality.admission import Admission, Rule, admit, funnel
 from labeling.quality.agreement import ANCHORS, kendall_within, pairwise
 from labeling.quality.alpha import Alpha, Level, alpha
@@ -19,7 +20,7 @@ from labeling.quality.phrases import Finding
 from labeling.quality.rates import MINIMUM, NONE, Rate, exact_share, share
 from labeling.quality.table import Table
 from labeling.quality.together import Help, SecondLook, helped, second_look
-from labeling.quality.walk import content_of, inner_kind
+from labeling.quality.walk import content_of
 from labeling.store.database import Database
 from labeling.store.labels import Json, Project, SampleRow, StoredSample, get_project
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from labeling.kinds import KINDS
+from labeling.project import inner_kind
 from labeling.quality.ngrams import Texts
 from labeling.quality.phrases import Shown
 from labeling.quality.rates import Floats, Ints
 from labeling.quality.scales import Scale, button, leaning, left, ranks, scales, untouched
 from labeling.quality.together import HELP, has_help
-from labeling.quality.walk import characters, content_of, inner_kind, labelled
+from labeling.quality.walk import characters, content_of, labelled
 from labeling.store.database import Database
 from labeling.store.labels import Annotation, StoredSample, get_project
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from labeling.kinds import KINDS
+from labeling.project import inner_kind
 from labeling.quality.rates import NONE, ROUNDS, Floats, Rate, mean, share
-from labeling.quality.walk import content_of, inner_kind, labelled, second_looks
+from labeling.quality.walk import content_of, labelled, second_looks
 from labeling.store.database import Database
 from labeling.store.labels import Annotation, Json, StoredSample, get_project
 

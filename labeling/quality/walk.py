@@ -6,19 +6,17 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from labeling.project import REVIEW
 from labeling.store.database import Database
 from labeling.store.labels import (
     Annotation,
     Json,
     Project,
     StoredSample,
-    get_project,
     projects,
     read_annotations,
     read_samples,
 )
-
-REVIEW = "review"
 
 UNREAD = frozenset({"model", "id", "url", "document", "project", "sample", "findings", "role"})
 """Keys of a content whose texts nobody has to read."""
@@ -41,13 +39,6 @@ def labelled(session: Session, project: str) -> Iterator[tuple[StoredSample, lis
             group = next(groups, None)
         else:
             yield sample, []
-
-
-def inner_kind(database: Database, project: Project) -> str:
-    """The kind by whose rules the project's verdicts are read: a review's is that of the project it reviews."""
-    while project.kind == REVIEW and project.reviews is not None:
-        project = get_project(database, project.reviews)
-    return project.kind
 
 
 def content_of(sample: StoredSample) -> Json:

@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from labeling.masking import mask, mask_json
+from labeling.storable import storable_json
 from labeling.store.database import Base, Database, UtcTime
 
 Category = Literal["wrong", "harmful", "refusal", "format", "repetition", "injection", "other"]
@@ -324,20 +325,9 @@ def _storable(name: str, value: Any) -> Any:
     if not isinstance(value, str | Mapping | list):
         return value
     try:
-        return _clean(json.loads(json.dumps(value, allow_nan=False)))
+        return storable_json(json.loads(json.dumps(value, allow_nan=False)))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} is no JSON: {error}") from None
-
-
-def _clean(value: Any) -> Any:
-    if isinstance(value, str):
-        whole = value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        return whole.replace("\0", "\ufffd")
-    if isinstance(value, dict):
-        return {_clean(key): _clean(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_clean(item) for item in value]
-    return value
 
 
 def _check_id(id: str) -> None:
