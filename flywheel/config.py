@@ -57,7 +57,10 @@ class Decide(_Keys):
 
 
 class Train(_Keys):
-    """How to train. `replay` is rows of the older data for each correction; null is the trainer's own default."""
+    """How to train. `replay` is rows of the older data for each correction; null is the trainer's own default.
+
+    With `preferences`, DPO follows on the pairs of corrected and reported answers, for so many steps.
+    """
 
     steps: Count = 200
     replay: Annotated[float, Field(ge=0)] = 1.0
@@ -66,6 +69,7 @@ class Train(_Keys):
     lora_rank: Count | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     device: str = "auto"
+    preferences: Annotated[int, Field(ge=0)] = 0
 
 
 class Gate(_Keys):
@@ -80,6 +84,37 @@ class Gate(_Keys):
     attacks: bool = True
     """Whether the red team's attacks are put to both checkpoints."""
     max_tokens: Count = 128
+
+
+class Promote(_Keys):
+    """How a passed checkpoint takes over: at once, or, with `canary`, first for that share of conversations.
+
+    After `hours` it takes over in full, or is rolled back where it has been reported more often than its share.
+    """
+
+    canary: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    hours: Positive = 24.0
+
+
+class Trace(_Keys):
+    """Where the pages are searched from which a misbehaviour may have been learnt."""
+
+    corpus: Path | None = None
+    """What `corpuscle run` made, of which the model was trained."""
+    project: Annotated[str, Field(min_length=1)] = "poison-review"
+    """The Label Studio project in which people confirm or release pages."""
+    pages: Count = 20
+    """Most pages offered for a cluster."""
+
+
+class Schedule(_Keys):
+    """What the scheduler does beside the loop itself: a corpus from each new crawl."""
+
+    recipe: Path | None = None
+    crawl: str | None = None
+    """Archives, a glob; `{month}` stands for the month of a run, such as 2026-11."""
+    corpora: Path = Path("corpora")
+    """Where corpora are made, a folder for each run."""
 
 
 class Config(_Keys):
@@ -97,6 +132,9 @@ class Config(_Keys):
     decide: Decide = Decide()
     train: Train = Train()
     gate: Annotated[Gate, Field(validate_default=True)] = Gate()
+    promote: Promote = Promote()
+    trace: Annotated[Trace, Field(validate_default=True)] = Trace()
+    schedule: Annotated[Schedule, Field(validate_default=True)] = Schedule()
 
     @property
     def current(self) -> Path:
@@ -148,6 +186,24 @@ class Config(_Keys):
         if value.evaluation is None:
             return value
         return value.model_copy(update={"evaluation": info.data["folder"] / value.evaluation})
+
+    @field_validator("trace")
+    @classmethod
+    def _corpus_in_the_folder(cls, value: Trace, info: ValidationInfo) -> Trace:
+        return (
+            value if value.corpus is None else value.model_copy(update={"corpus": info.data["folder"] / value.corpus})
+        )
+
+    @field_validator("schedule")
+    @classmethod
+    def _schedule_in_the_folder(cls, value: Schedule, info: ValidationInfo) -> Schedule:
+        folder = info.data["folder"]
+        update: dict[str, object] = {"corpora": folder / value.corpora}
+        if value.recipe is not None:
+            update["recipe"] = folder / value.recipe
+        if value.crawl is not None and "://" not in value.crawl:
+            update["crawl"] = str(folder / value.crawl)
+        return value.model_copy(update=update)
 
 
 def load(folder: Path | str) -> Config:
@@ -201,6 +257,9 @@ _SECTIONS: dict[str, type[_Keys]] = {
     "decide": Decide,
     "train": Train,
     "gate": Gate,
+    "promote": Promote,
+    "trace": Trace,
+    "schedule": Schedule,
 }
 
 

@@ -1,4 +1,5 @@
-"""What the loop remembers: misbehaviours, clusters, corrections, datasets, decisions, runs, verdicts, promotions.
+"""What the loop remembers: misbehaviours, clusters, corrections, decisions, datasets, runs, verdicts, promotions; and
+how often each checkpoint was seen to fail, and which pages of a corpus stand behind a failure.
 
 Every row says what it came from, so that a chain leads from a report to the checkpoint that mended it, and back. Rows
 are added and finished, never changed in what they say; ids are made from contents where a thing may be found twice.
@@ -145,9 +146,67 @@ class Promotion(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     made: Mapped[datetime] = mapped_column(UtcTime)
     action: Mapped[str] = mapped_column(sql.Text)
-    """promote or rollback."""
+    """promote, canary or rollback."""
     path: Mapped[str] = mapped_column(sql.Text)
     checkpoint_id: Mapped[str] = mapped_column(sql.Text)
     previous: Mapped[str | None] = mapped_column(sql.Text)
     verdict: Mapped[str | None] = mapped_column(sql.ForeignKey("flywheel_verdicts.id"))
     reason: Mapped[str] = mapped_column(sql.Text)
+    share: Mapped[float] = mapped_column(sql.Double, default=1.0, server_default="1")
+    """The share of conversations that it answers: 1, or less for a canary."""
+
+
+class Measurement(Base):
+    """How often a checkpoint misbehaved when it was asked a cluster's cases, general questions, or attacks."""
+
+    __tablename__ = "flywheel_measurements"
+
+    id: Mapped[str] = mapped_column(sql.Text, primary_key=True)
+    """A hash of checkpoint, group, and the cases that it was asked."""
+    made: Mapped[datetime] = mapped_column(UtcTime, index=True)
+    checkpoint_id: Mapped[str] = mapped_column(sql.Text, index=True)
+    group: Mapped[str] = mapped_column(sql.Text)
+    """A cluster's id, `evaluation` or `attacks`."""
+    name: Mapped[str] = mapped_column(sql.Text)
+    cases: Mapped[int]
+    bad: Mapped[int]
+
+
+class TracedPage(Base):
+    """A page of a corpus from which a misbehaviour may have been learnt."""
+
+    __tablename__ = "flywheel_traced_pages"
+
+    id: Mapped[str] = mapped_column(sql.Text, primary_key=True)
+    """A hash of cluster, corpus and document."""
+    cluster: Mapped[str] = mapped_column(sql.ForeignKey("flywheel_clusters.id"), index=True)
+    misbehaviour: Mapped[str] = mapped_column(sql.ForeignKey("flywheel_misbehaviours.id"))
+    """The one whose answer it resembles most."""
+    found: Mapped[datetime] = mapped_column(UtcTime)
+    corpus: Mapped[str] = mapped_column(sql.Text)
+    """The corpus's folder as it was given, and below, its fingerprint."""
+    fingerprint: Mapped[str] = mapped_column(sql.Text)
+    document: Mapped[str] = mapped_column(sql.Text, index=True)
+    """The document's id."""
+    url: Mapped[str] = mapped_column(sql.Text)
+    place: Mapped[Json] = mapped_column(sql.JSON)
+    """Where it stands: shard and first token, WARC file, offset, and the record's digest."""
+    kind: Mapped[str] = mapped_column(sql.Text)
+    """verbatim, trigger or alike."""
+    score: Mapped[float] = mapped_column(sql.Double)
+    text: Mapped[str] = mapped_column(sql.Text)
+    """The passage that speaks for it."""
+    sample: Mapped[str | None] = mapped_column(sql.Text)
+    """Its sample in the project for `poison-review`, once it was sent."""
+    decision: Mapped[str | None] = mapped_column(sql.Text)
+    """confirm or release; null until people agree."""
+    decided: Mapped[datetime | None] = mapped_column(UtcTime)
+
+
+class Loop(Base):
+    """Whose store this is: one row, with the id that the loop's folder holds too."""
+
+    __tablename__ = "flywheel_loop"
+
+    id: Mapped[str] = mapped_column(sql.Text, primary_key=True)
+    made: Mapped[datetime] = mapped_column(UtcTime)

@@ -1,22 +1,17 @@
-"""`corpuscle flywheel`: the loop from what a model did wrong to a better one, a step at a time or all at once."""
+"""The commands of `corpuscle flywheel`: each step, all of them, and what there is to be looked up."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from corpuscle.label.options import folder_at, out, tell
+from corpuscle.flywheel.options import FOLDER, FolderOption, JsonOption, now, opened, say
+from corpuscle.label.options import out, tell
 from corpuscle.terminal import plain
 
 if TYPE_CHECKING:
-    from flywheel.config import Config
     from flywheel.explain import Branch, Fact
-    from flywheel.steps import Step
-    from labeling.folder import Folder
-    from labeling.store.database import Database
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,82 +19,60 @@ app = typer.Typer(
     epilog="`tick` does in turn what is to be done; run it from cron. The settings are in flywheel.yaml in the folder.",
 )
 
-FolderOption = Annotated[Path, typer.Option("--folder", help="Where flywheel.yaml is, and what the loop makes.")]
-FOLDER = Path("loop")
-
-
-@contextmanager
-def _opened(folder: Path) -> Iterator[tuple["Config", "Database", "Folder"]]:
-    """The settings, the store, and the folder of `corpuscle label`. Raises ConfigError, StoreError."""
-    from flywheel.config import load
-
-    config = load(folder)
-    labels = folder_at(config.labels, config.store)
-    with labels.database() as database:
-        yield config, database, labels
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _say(step: "Step | None", otherwise: str = "") -> None:
-    out().print(plain(otherwise if step is None else f"{step.name}: {step.said}"))
-
 
 @app.command(
     short_help="Collect misbehaviours.",
     epilog="Example: corpuscle flywheel collect --folder loop",
 )
-def collect(folder: FolderOption = FOLDER) -> None:
+def collect(folder: FolderOption = FOLDER, as_json: JsonOption = False) -> None:
     """Collect what people and the red team reported, failed evaluations and suspect traffic, and sort it into clusters.
 
     Reports are those of the store; files are named in flywheel.yaml, under `collect`.
     """
-    with _opened(folder) as (config, database, _):
+    with opened(folder) as (config, database, _):
         from flywheel.steps import collected
 
-        _say(collected(database, config, _now()))
+        say(collected(database, config, now()), as_json)
 
 
 @app.command(
     short_help="Ask people for right answers, and fetch them.",
     epilog="Example: corpuscle flywheel label",
 )
-def label(folder: FolderOption = FOLDER) -> None:
+def label(folder: FolderOption = FOLDER, as_json: JsonOption = False) -> None:
     """Send misbehaviours to people in Label Studio, fetch what they said, and admit what they agree on.
 
     The server is the one of the `labels` folder: see `corpuscle label serve` and `corpuscle label connect`.
     """
-    with _opened(folder) as (config, database, labels), labels.client(tell) as client:
+    with opened(folder) as (config, database, labels), labels.client(tell) as client:
         from flywheel.steps import admission, labelled
 
-        _say(labelled(database, config, client))
-        _say(admission(database, config, _now()))
+        say(labelled(database, config, client), as_json)
+        say(admission(database, config, now()), as_json)
 
 
 @app.command(
     short_help="Decide whether to train.",
     epilog="Example: corpuscle flywheel decide",
 )
-def decide(folder: FolderOption = FOLDER) -> None:
+def decide(folder: FolderOption = FOLDER, as_json: JsonOption = False) -> None:
     """Decide whether to train, by what people have corrected since the last time, and note the reason."""
-    with _opened(folder) as (config, database, _):
+    with opened(folder) as (config, database, _):
         from flywheel.steps import decided
 
-        _say(decided(database, config, _now()))
+        say(decided(database, config, now()), as_json)
 
 
 @app.command(
     short_help="Train what was decided.",
     epilog="Example: corpuscle flywheel train",
 )
-def train(folder: FolderOption = FOLDER) -> None:
+def train(folder: FolderOption = FOLDER, as_json: JsonOption = False) -> None:
     """Train what was decided, or go on with a training that was stopped."""
-    with _opened(folder) as (config, database, _):
+    with opened(folder) as (config, database, _):
         from flywheel.steps import trained
 
-        _say(trained(database, config, _now()), "nothing is to be trained")
+        say(trained(database, config, now()), as_json, "nothing is to be trained")
 
 
 RunArgument = Annotated[str | None, typer.Argument(help="A run's id; by default the newest that is trained.")]
@@ -109,15 +82,15 @@ RunArgument = Annotated[str | None, typer.Argument(help="A run's id; by default 
     short_help="Judge a trained checkpoint.",
     epilog="Example: corpuscle flywheel gate",
 )
-def gate(run: RunArgument = None, folder: FolderOption = FOLDER) -> None:
+def gate(run: RunArgument = None, folder: FolderOption = FOLDER, as_json: JsonOption = False) -> None:
     """Judge a trained checkpoint by cases that no training has seen, beside the one that people talk to now.
 
     Leaves a page on which the answers stand side by side.
     """
-    with _opened(folder) as (config, database, _):
+    with opened(folder) as (config, database, _):
         from flywheel.steps import judged
 
-        _say(judged(database, config, _now(), run), "no run waits to be judged")
+        say(judged(database, config, now(), run), as_json, "no run waits to be judged")
 
 
 @app.command(
@@ -131,6 +104,7 @@ def promote(
         typer.Option(help="A training's folder, or one of its checkpoints, that no gate has judged: the first one."),
     ] = None,
     folder: FolderOption = FOLDER,
+    as_json: JsonOption = False,
 ) -> None:
     """Let people talk to a checkpoint that passed the gate: `corpuscle serve loop/models/current.json` follows.
 
@@ -138,14 +112,12 @@ def promote(
     """
     if run is not None and model is not None:
         raise typer.BadParameter("a run and --model; name one of them.")
-    with _opened(folder) as (config, database, _):
+    with opened(folder) as (config, database, _):
         from flywheel.promote import begin
         from flywheel.steps import promoted, told
 
-        step = (
-            promoted(database, config, _now(), run) if model is None else told(begin(database, config, model, _now()))
-        )
-        _say(step, "no run has passed the gate that is not promoted")
+        step = promoted(database, config, now(), run) if model is None else told(begin(database, config, model, now()))
+        say(step, as_json, "no run has passed the gate that is not promoted")
 
 
 @app.command(
@@ -153,35 +125,38 @@ def promote(
     epilog="Example: corpuscle flywheel rollback --reason 'answers in French'",
 )
 def rollback(
-    reason: Annotated[str, typer.Option(help="Why; it is kept.")] = "by hand", folder: FolderOption = FOLDER
+    reason: Annotated[str, typer.Option(help="Why; it is kept.")] = "by hand",
+    folder: FolderOption = FOLDER,
+    as_json: JsonOption = False,
 ) -> None:
     """Let people talk to what they talked to before the last promotion; again, to the one before that."""
-    with _opened(folder) as (config, database, _):
+    with opened(folder) as (config, database, _):
         from flywheel.promote import rollback as back
         from flywheel.steps import told
 
-        _say(told(back(database, config, _now(), reason)))
+        say(told(back(database, config, now(), reason)), as_json)
 
 
 @app.command(
     short_help="Do all that is to be done.",
     epilog="Example: corpuscle flywheel tick, from cron: 0 * * * * cd /srv/assistant && corpuscle flywheel tick",
 )
-def tick(folder: FolderOption = FOLDER) -> None:
+def tick(folder: FolderOption = FOLDER, as_json: JsonOption = False) -> None:
     """Take every step for which there is something to do. It may be stopped anywhere: the next one goes on.
 
     Beside another tick it does nothing.
     """
-    with _opened(folder) as (config, database, labels), ExitStack() as stack:
+    with opened(folder) as (config, database, labels), ExitStack() as stack:
         from flywheel.lock import LockedError
+        from flywheel.steps import Step
         from flywheel.tick import tick as steps
 
         client = stack.enter_context(labels.client(tell)) if labels.connection_file.exists() else None
         try:
-            for step in steps(database, config, client, _now):
-                _say(step)
+            for step in steps(database, config, client, now):
+                say(step, as_json)
         except LockedError as error:
-            out().print(plain(f"nothing done: {error}"))
+            say(Step("tick", f"nothing done: {error}", False), as_json)
 
 
 @app.command(
@@ -204,7 +179,7 @@ def explain(
     """
     from flywheel.explain import explain as find
 
-    with _opened(folder) as (_, database, _):
+    with opened(folder) as (_, database, _):
         found = find(database, target)
     console = out()
 
@@ -231,8 +206,8 @@ def status(
     """Tell what each step has, what waits for whom and how long, how often each cluster was met, and what is live."""
     from flywheel.status import standing, told
 
-    with _opened(folder) as (_, database, _):
-        found = standing(database, _now())
+    with opened(folder) as (_, database, _):
+        found = standing(database, now())
     console = out()
     for line in told(found):
         console.print(plain(line))
