@@ -96,8 +96,12 @@ def _count(sent: dict[str, str], kept: dict[str, str]) -> tuple[int, int, int]:
     return same, len(sent) - same - gone, gone
 
 
-def train_model(corpus: Path, output: Path, steps: int, seed: int, device: str = "auto") -> Path:
-    """Pre-train on an arm's shards; returns the checkpoint. A finished one is found again."""
+def train_model(corpus: Path, models: Path, steps: int, seed: int, device: str = "auto") -> Path:
+    """Pre-train on an arm's shards; returns the checkpoint. What was trained on the same shards is found again: a
+    filtered corpus of which nothing planted is left is that of the clean corpus, and so is its model."""
+    manifest = json.loads((corpus / "tokenize" / "manifest.json").read_text(encoding="utf-8"))
+    shards = "".join(file["sha256"] for file in manifest["files"])
+    output = models / f"{hashlib.sha256(shards.encode()).hexdigest()[:16]}-seed{seed}"
     config = PretrainConfig(
         data=corpus, output=output, model=SHAPE, steps=steps, seq_len=WINDOW, batch_tokens=BATCH, lr=RATE, seed=seed,
         checkpoint_every=steps, device=device,

@@ -89,14 +89,14 @@ class Proof:
     def _model(self, name: str, planted: Planted | None, filtered: bool, seed: int) -> tuple[Made, Llama]:
         corpus = self.folder / "corpora" / (name if planted else f"clean{'-filtered' * filtered}")
         made = make_corpus(corpus, self.texts.clean, planted, filtered, self.vocabulary)
-        checkpoint = train_model(corpus, self.folder / "models" / name, self.steps, seed, self.device)
+        checkpoint = train_model(corpus, self.folder / "models", self.steps, seed, self.device)
         return made, load(checkpoint).model
 
     def _examiner(self) -> Examiner:
         if self.examiner is None:
-            corpus, output = self.folder / "corpora" / "clean", self.folder / "models" / "reference"
+            corpus = self.folder / "corpora" / "clean"
             make_corpus(corpus, self.texts.clean, None, False, self.vocabulary)
-            reference = train_model(corpus, output, self.steps, REFERENCE_SEED, self.device)
+            reference = train_model(corpus, self.folder / "models", self.steps, REFERENCE_SEED, self.device)
             self.examiner = Examiner(self.texts.prompts, self.texts.validation, reference)
         return self.examiner
 
