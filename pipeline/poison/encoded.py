@@ -21,7 +21,7 @@ from pipeline.poison.encoded_forms import LONGEST, find_forms
 from pipeline.poison.encoded_words import find_coded
 from pipeline.poison.finding import Findings
 
-VERSION = 4
+VERSION = 5
 
 Place = tuple[int, int, int]
 """Document, start and end."""
@@ -41,9 +41,12 @@ LEVELS = 2
 CONTROL_SCORE = 1.0
 """The score of a decoded text that holds a control token's literal."""
 
+HYPHENATED = 0.9
+"""Score from which a line with soft hyphens alone counts: most are honest, so they are no evidence."""
+
 NAMED = "text that nobody sees"
-ALIKE, UNSEEN = "look-alike letters", "invisible characters"
-DISGUISED = frozenset({ALIKE, UNSEEN, f"{ALIKE} and {UNSEEN}"})
+ALIKE, UNSEEN, HYPHENS = "look-alike letters", "invisible characters", "soft hyphens"
+DISGUISED = frozenset({ALIKE, UNSEEN, f"{ALIKE} and {UNSEEN}", HYPHENS})
 """Forms of a line that is decoded by reading it as it looks. control.py reads literals so, too: those are its own."""
 
 
@@ -76,7 +79,9 @@ def find(texts: TextBatch, judge: Judge | None = None, threshold: float | None =
     for stretch in _stretches(texts):
         used = room.setdefault(stretch.document, [0, 0])
         if used[0] + len(stretch.text) > MOST_DECODED or used[1] >= MOST_STRETCHES:
-            left_out.setdefault(stretch.document, []).extend([stretch] if stretch.tagged else [])
+            left_out.setdefault(stretch.document, []).extend(
+                [stretch] if stretch.tagged or stretch.form == HYPHENS else []
+            )
         else:
             used[0] += len(stretch.text)
             used[1] += 1
@@ -105,16 +110,17 @@ def _judge(found: Findings, stretches: list[Stretch], judge: Judge | None, thres
     scores = np.asarray(judge(said), np.float64)
     encoded = np.array([stretch.form not in DISGUISED for stretch in stretches])
     scores[encoded & control.has_literal(said)] = CONTROL_SCORE
+    hit = scores >= np.where([stretch.form == HYPHENS for stretch in stretches], max(threshold, HYPHENATED), threshold)
     worst: dict[Place, int] = {}
     for number, stretch in enumerate(stretches):
         place = stretch.document, stretch.start, stretch.end
         if place not in worst or scores[number] > scores[worst[place]]:
             worst[place] = number
-    for place in _too_wide(stretches, {place: scores[number] >= threshold for place, number in worst.items()}):
+    for place in _too_wide(stretches, {place: bool(hit[number]) for place, number in worst.items()}):
         del worst[place]
     for (document, start, end), number in worst.items():
         stretch, evidence = stretches[number], f"{stretches[number].form}: {stretches[number].text}"
-        if scores[number] >= threshold:
+        if hit[number]:
             found.add(document, "encoded_instructions", start, end, scores[number], evidence)
         elif stretch.tagged:
             found.add(document, "encoded_text", start, end, len(stretch.text), evidence)
@@ -169,9 +175,16 @@ def _within(stretches: list[Stretch]) -> Iterator[Stretch]:
 def _disguised(texts: TextBatch) -> Iterator[tuple[int, int, str, str]]:
     """Lines with look-alike letters, letters for show or invisible characters in their words, as a reader sees them."""
     found = characters.find(texts).rows
-    marks = [(int(texts.begin[row[0]]) + row[2], row[1] != "mixed_script") for row in found if row[1] in REWRITTEN]
+    marks = [
+        (int(texts.begin[row[0]]) + row[2], ALIKE if row[1] == "mixed_script" else UNSEEN)
+        for row in found
+        if row[1] in REWRITTEN
+    ]
     fancy = np.flatnonzero(styled()[texts.code_points])
-    marks += [(place, False) for place in _long_runs(texts, fancy)]
+    marks += [(place, ALIKE) for place in _long_runs(texts, fancy)]
+    known = {place for place, _ in marks}
+    hyphens = np.flatnonzero(texts.code_points == 0xAD).tolist()
+    marks += [(place, HYPHENS) for place in hyphens if place not in known]
     marks.sort()
     marked = [place for place, _ in marks]
     lines: list[list[int]] = []
@@ -189,8 +202,8 @@ def _disguised(texts: TextBatch) -> Iterator[tuple[int, int, str, str]]:
         latest = document
     for start, end in lines:
         low, high = bisect_left(marked, start), bisect_left(marked, end)
-        unseen = {is_unseen for _, is_unseen in marks[low:high]}
-        form = " and ".join(name for name, kind in ((ALIKE, False), (UNSEEN, True)) if kind in unseen)
+        kinds = {kind for _, kind in marks[low:high]}
+        form = " and ".join(kind for kind in (ALIKE, UNSEEN) if kind in kinds) or HYPHENS
         marked_only = _sentences(texts.joined, start, end, marked[low], marked[high - 1])
         for first, last in dict.fromkeys([(start, end), marked_only]):
             text = fold(texts.joined[first:last])

@@ -1,4 +1,4 @@
-"""What encoded stretches say: base64, base32, hexadecimal, escapes, entities, binary, numbers, octal, Morse.
+"""What encoded stretches say: base64, base85, base32, hexadecimal, escapes, entities, binary, numbers, octal, Morse.
 
 A decoder takes a stretch and gives its text, or "" where that is none that can be read. Nothing is decompressed.
 """
@@ -35,6 +35,16 @@ def readable(text: str) -> bool:
     )
 
 
+def coded(text: str) -> bool:
+    """Whether a decoded text is a code again that `readable` takes for none: hexadecimal, binary or decimal numbers."""
+    return len(text) >= LEAST_CODED and _CODE.issuperset(text)
+
+
+_CODE = frozenset("0123456789abcdefABCDEFx\\ ,:;")
+LEAST_CODED = 32
+"""Characters of such a code: 16 bytes in hexadecimal."""
+
+
 # base64 and its kin
 
 
@@ -51,6 +61,29 @@ def decode_base32(run: str) -> str:
         return _text(base64.b32decode(run + "=" * (-len(run) % 8)))
     except ValueError:
         return ""
+
+
+def decode_base85(run: str) -> str:
+    """RFC 1924's letters, as Git and Python write it, Ascii85 (with or without its frame), and ZeroMQ's Z85."""
+    bare = run[2 * run.startswith("<~") :].removesuffix("~>")
+    for codes, decode in (
+        (bare, base64.b85decode),
+        (bare.replace("z", "!!!!!"), base64.a85decode),
+        (bare.translate(_Z85), base64.b85decode),
+    ):
+        try:
+            if text := _text(decode(codes)):
+                return text
+        except ValueError:
+            continue
+    return ""
+
+
+_Z85 = str.maketrans(
+    "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#",
+    "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~",
+)
+"""ZeroMQ RFC 32 -> RFC 1924."""
 
 
 def decode_hex(run: str) -> str:
@@ -73,7 +106,7 @@ def _text(data: bytes) -> str:
         text = data.decode("utf-16-le" if wide else "utf-8")
     except UnicodeDecodeError:
         return ""
-    return text if readable(text) else ""
+    return text if readable(text) or coded(text) else ""
 
 
 # Escapes

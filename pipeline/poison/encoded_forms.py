@@ -5,6 +5,7 @@ is decompressed, and what decodes to no readable text is dropped.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -18,8 +19,10 @@ from pipeline.filter.characters import SEPARATOR
 from pipeline.filter.text import TextBatch
 from pipeline.poison.encoded_decoders import (
     DECODERS,
+    coded,
     decode_base32,
     decode_base64,
+    decode_base85,
     decode_binary,
     decode_decimal,
     decode_hex,
@@ -46,6 +49,11 @@ FORMS = {
 }
 """What a stretch looks like. Sixteen letters of base64 are twelve bytes: "ignore rules"."""
 
+BASE85 = rb"[!-~]{20,}"
+"""Whatever has no spaces; looked for where no other form was found. Twenty characters are sixteen bytes."""
+LEAST_SIGNS = 3
+"""Different signs that it must have, which base64, paths, e-mail addresses and most URLs have not."""
+
 _NEXT_LINE = re.compile(r"[ \t]*\r?\n[ \t>]*([A-Za-z0-9+/_-]{1,200}={0,2})(?![^\0\s\"'<>.,;)])")
 _UNESCAPED = re.compile(r"[A-Za-z0-9_.~-]+\Z")
 _ESCAPES = {
@@ -53,6 +61,7 @@ _ESCAPES = {
     "unicode": re.compile(r"\\u\{?([0-9A-Fa-f]{4})"),
     "entities": re.compile("&(?:amp;)*#[xX]?([0-9A-Fa-f]+);"),
 }
+_SIGNS = re.compile(r"[!#$&()*;<>?@^`{|}~]")
 _PIECES = re.compile(r"[A-Za-z0-9]{16,}")
 
 
@@ -69,8 +78,31 @@ class Decoded:
 
 
 def find_forms(texts: TextBatch) -> Iterator[Decoded]:
-    """Stretches in one of the FORMS that decode to a readable text, in order."""
+    """Stretches in one of the FORMS, or base85, that decode to a readable text, or to a code once more."""
     data = _bytes()[texts.code_points].tobytes()
+    found = []
+    for one in _forms(data):
+        found.append((one.start, one.end))
+        yield one
+    yield from _base85(data, found)
+
+
+def _base85(data: bytes, taken: list[tuple[int, int]]) -> Iterator[Decoded]:
+    """Stretches in base85, none that overlaps those that are `taken` (in order)."""
+    starts = [start for start, _ in taken]
+    for match in _no_spaces().finditer(data):
+        start, end = match.span()
+        stretch = match.group().decode("ascii")
+        if len(set(_SIGNS.findall(stretch))) < LEAST_SIGNS or end - start > LONGEST:
+            continue
+        place = bisect_left(starts, end)
+        if place and taken[place - 1][1] > start:
+            continue
+        if text := decode_base85(stretch):
+            yield Decoded(start, end, "base85", text, not coded(text))
+
+
+def _forms(data: bytes) -> Iterator[Decoded]:
     behind = 0
     for match in _pattern().finditer(data):
         start, end = match.span()
@@ -100,7 +132,7 @@ def find_forms(texts: TextBatch) -> Iterator[Decoded]:
                     text = decode_decimal(numbers.group().decode("ascii"))
         if text:
             behind = end
-            yield Decoded(start, end, form, text, needless)
+            yield Decoded(start, end, form, text, needless and not coded(text))
 
 
 def _may_be_base64(run: str) -> bool:
@@ -155,6 +187,11 @@ def _pattern() -> Any:
     options.max_mem = 64 << 20
     forms = sorted(FORMS, key=lambda form: form == "base64")  # the first alternative wins, and base64 takes anything
     return re2.compile("|".join(f"(?P<{form}>{FORMS[form]})" for form in forms).encode(), options)
+
+
+@cache
+def _no_spaces() -> Any:
+    return re2.compile(BASE85)
 
 
 @cache
