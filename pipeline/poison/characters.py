@@ -7,7 +7,7 @@ from pipeline.filter.text import TextBatch
 from pipeline.poison import homoglyphs, invisible
 from pipeline.poison.finding import Findings
 
-VERSION = 2
+VERSION = 3
 
 _SEEN: WeakKeyDictionary[TextBatch, Findings] = WeakKeyDictionary()
 

@@ -42,7 +42,8 @@ CONTROL_SCORE = 1.0
 """The score of a decoded text that holds a control token's literal."""
 
 HYPHENATED = 0.9
-"""Score from which a line with soft hyphens alone counts: most are honest, so they are no evidence."""
+"""Score from which a line with soft hyphens alone counts: most are honest, so they are no evidence. One that scores
+less is instructions_weak, as it would be without them."""
 
 NAMED = "text that nobody sees"
 ALIKE, UNSEEN, HYPHENS = "look-alike letters", "invisible characters", "soft hyphens"
@@ -110,18 +111,24 @@ def _judge(found: Findings, stretches: list[Stretch], judge: Judge | None, thres
     scores = np.asarray(judge(said), np.float64)
     encoded = np.array([stretch.form not in DISGUISED for stretch in stretches])
     scores[encoded & control.has_literal(said)] = CONTROL_SCORE
-    hit = scores >= np.where([stretch.form == HYPHENS for stretch in stretches], max(threshold, HYPHENATED), threshold)
+    hit = scores >= threshold
     worst: dict[Place, int] = {}
+
+    def badness(number: int) -> tuple[bool, bool, float]:
+        return bool(hit[number]), bool(hit[number]) or stretches[number].tagged, float(scores[number])
+
     for number, stretch in enumerate(stretches):
         place = stretch.document, stretch.start, stretch.end
-        if place not in worst or scores[number] > scores[worst[place]]:
+        if place not in worst or badness(number) > badness(worst[place]):
             worst[place] = number
     for place in _too_wide(stretches, {place: bool(hit[number]) for place, number in worst.items()}):
         del worst[place]
     for (document, start, end), number in worst.items():
         stretch, evidence = stretches[number], f"{stretches[number].form}: {stretches[number].text}"
         if hit[number]:
-            found.add(document, "encoded_instructions", start, end, scores[number], evidence)
+            weak = stretch.form == HYPHENS and scores[number] < HYPHENATED
+            rule = "instructions_weak" if weak else "encoded_instructions"
+            found.add(document, rule, start, end, scores[number], evidence)
         elif stretch.tagged:
             found.add(document, "encoded_text", start, end, len(stretch.text), evidence)
 
@@ -169,7 +176,8 @@ def _within(stretches: list[Stretch]) -> Iterator[Stretch]:
         inner = TextBatch(pa.array([stretch.text for stretch in stretches], pa.string()))
         for found in _stretches(inner):
             outer = stretches[found.document]
-            yield replace(outer, form=f"{outer.form}, {found.form}", text=found.text)
+            tagged = outer.tagged or found.tagged
+            yield replace(outer, form=f"{outer.form}, {found.form}", text=found.text, tagged=tagged)
 
 
 def _disguised(texts: TextBatch) -> Iterator[tuple[int, int, str, str]]:

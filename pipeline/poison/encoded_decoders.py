@@ -150,9 +150,13 @@ def decode_binary(stretch: str) -> str:
 
 
 def decode_decimal(stretch: str) -> str:
-    """The numbers of ASCII characters; tables of numbers make no words."""
+    """The numbers of ASCII characters, or of bytes of UTF-8; tables of numbers make no words."""
     codes = [int(number) for number in re.findall("[0-9]+", stretch)]
-    text = "".join(chr(code) if 32 <= code < 127 or code in (9, 10, 13) else "\0" for code in codes).strip("\0")
+    data = bytes(code if 32 <= code < 256 or code in (9, 10, 13) else 0 for code in codes)
+    try:
+        text = data.strip(b"\0").decode()
+    except UnicodeDecodeError:
+        return ""
     return text if readable(text) and known(text) else ""
 
 

@@ -70,6 +70,8 @@ ENCODERS: dict[str, Callable[[str], str]] = {
     "binary": lambda text: " ".join(f"{byte:08b}" for byte in text.encode()),
     "binary in one": lambda text: "".join(f"{byte:08b}" for byte in text.encode()),
     "decimal": lambda text: " ".join(str(byte) for byte in text.encode()),
+    "decimal, quotation marks": lambda text: " ".join(str(byte) for byte in f"“{text}”".encode()),
+    "combining grapheme joiner": lambda text: text.replace("o", "o\u034f"),
     "decimal, capitals": lambda text: " ".join(str(ord(letter)) for letter in "IN CAPITALS: " + text),
     "rot13, joined": lambda text: codecs.encode(text, "rot13").replace(" ", "_"),
     "rot13": lambda text: codecs.encode(text, "rot13"),
@@ -126,6 +128,15 @@ def test_morse_is_read_without_case() -> None:
 def test_what_says_something_else_is_tagged_with_what_it_says() -> None:
     text = PAGE.format(base64.b64encode(b"The recipe is my grandmother's.").decode())
     assert [(row[1], row[5]) for row in rows(text)] == [("encoded_text", "base64: The recipe is my grandmother's.")]
+
+
+def test_a_code_of_numbers_is_tagged_only_where_it_says_something() -> None:
+    says = base64.b64encode(b"The recipe is my grandmother's.".hex().encode()).decode()
+    digest = base64.b64encode(bytes(range(200, 232)).hex().encode()).decode()
+    assert [(row[1], row[5]) for row in rows(PAGE.format(says))] == [
+        ("encoded_text", "base64, hex: The recipe is my grandmother's.")
+    ]
+    assert rows(PAGE.format(digest)) == []
 
 
 def test_a_control_token_in_it_counts_as_instructions() -> None:
@@ -310,12 +321,14 @@ def test_what_only_the_whole_line_says_takes_the_whole_line() -> None:
     assert found[2:4] == (0, len(text))
 
 
-@pytest.mark.parametrize(("score", "found"), [(0.85, False), (0.95, True)])
-def test_soft_hyphens_alone_are_no_evidence(score: float, found: bool) -> None:
-    """Most are honest: what they part has to read as instructions as surely as plain text does."""
+@pytest.mark.parametrize(
+    ("score", "rules"), [(0.45, []), (0.85, ["instructions_weak"]), (0.95, ["encoded_instructions"])]
+)
+def test_soft_hyphens_alone_are_no_evidence(score: float, rules: list[str]) -> None:
+    """Most are honest: what they part is judged as plain text is."""
     text = PAGE.format("Es regnet heute im gan\u00adzen Land, und mor\u00adgen scheint die Son\u00adne wieder.")
     said = find(TextBatch(pa.array([text])), lambda texts: np.full(len(texts), score), 0.5).rows
-    assert [row[1] for row in said] == ["encoded_instructions"] * found
+    assert [row[1] for row in said] == rules
 
 
 def test_hyphenated_lines_that_were_not_judged_are_counted() -> None:
