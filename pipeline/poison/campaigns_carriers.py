@@ -9,9 +9,9 @@ from pipeline.poison.finding import Findings
 from pipeline.poison.phrases import LONGEST, PHRASE, SHAPE, TAIL, features_at, tails, uniform
 from pipeline.poison.skeletons import Shapes
 from pipeline.poison.text_model import TextModel
-from pipeline.poison.windows import FEWEST_LETTERS, FEWEST_WORDS, Fit, Floats, change, fit, reach
+from pipeline.poison.windows import FEWEST_LETTERS, FEWEST_WORDS, Fit, Floats, change, fit, reach, unusual
 
-VERSION = 2
+VERSION = 3
 """Changes whenever a rule finds something else."""
 
 LEAST, OF_MEAN = 1.2, 0.5
@@ -47,7 +47,8 @@ def carriers(texts: TextBatch, model: TextModel, campaigns: Campaigns) -> tuple[
     bits = model.bits(texts)
     found = fit(texts, bits, model.strata.mean)
     goes_on = (found.letters.behind >= FEWEST_LETTERS) & (found.words.behind >= FEWEST_WORDS)
-    size = _nearby(np.where(goes_on, change(found, model.strata.unit), 0), found, first, behind, texts)
+    sizes = np.maximum(change(found, model.strata.unit), unusual(found, model.strata.mean, model.strata.unit))
+    size = _nearby(np.where(goes_on, sizes, 0), found, first, behind, texts)
     free = campaigns.own[row] & (campaigns.kind[row] == PHRASE)
     taken = free | (size >= np.maximum(LEAST, OF_MEAN * campaigns.change[row]))
     first, behind, row, size = first[taken], behind[taken], row[taken], size[taken]

@@ -18,7 +18,7 @@ from pipeline.poison.skeletons import Shapes
 from pipeline.poison.text_model import TextModel
 from pipeline.poison.windows import Fit, change, fit, peaks
 
-VERSION = 2
+VERSION = 3
 """Changes whenever the same text gives something else."""
 
 PHRASE, SHAPE, TAIL = 0, 1, 2
@@ -154,7 +154,7 @@ def keys_of(texts: TextBatch, model: TextModel, owners: Codes) -> tuple[Keys, Co
 
 @dataclass(frozen=True)
 class Tails:
-    """The last TAIL_WORDS words of each sentence that has more; positions count characters of the batch.
+    """The last TAIL_WORDS words of each sentence that has so many; positions count characters of the batch.
 
     feature   uint64   hash of the tail
     left      uint16   hash of the sentence's words before it
@@ -178,7 +178,7 @@ def tails(texts: TextBatch) -> Tails:
     word = np.flatnonzero(~texts.is_punctuation)
     first = np.union1d(np.searchsorted(word, texts.sentence_starts), np.flatnonzero(_quoted(texts, word)))
     behind = np.append(first[1:], len(word))[: len(first)]
-    first, behind = first[behind - first > TAIL_WORDS], behind[behind - first > TAIL_WORDS]
+    first, behind = first[behind - first >= TAIL_WORDS], behind[behind - first >= TAIL_WORDS]
     start, end = texts.words.start[word[first]], texts.words.end[word[behind - 1]]
     long = end - texts.words.start[word[behind - TAIL_WORDS]] >= TAIL_CHARACTERS
     first, behind, start, end = first[long], behind[long], start[long], end[long]

@@ -189,6 +189,15 @@ def change(found: Fit, unit: Floats) -> Floats:
     return np.maximum(fits, differ / LANGUAGE_UNIT)
 
 
+def unusual(found: Fit, mean: Floats, unit: Floats) -> Floats:
+    """How much worse the right side fits than text of its script usually does, in the script's units; `mean` and `unit`
+    are those of Strata. Where a text has hardly begun, this is what `change` can't tell."""
+    letters = (found.letters.right - mean[0][found.stratum]) / unit[0][found.stratum]
+    words = (found.words.right - mean[1][found.stratum]) / unit[1][found.stratum]
+    worse: Floats = np.maximum(letters, words)
+    return worse
+
+
 def peaks(values: Floats, found: Fit, least: float, most: int, apart: int = WIDTH) -> Positions:
     """Rows of `found` where `values` peak: `least` or more, at most `most` a document, `apart` characters apart."""
     rows = np.flatnonzero(values >= least)

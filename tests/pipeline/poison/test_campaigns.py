@@ -52,6 +52,13 @@ def test_a_page_that_is_nothing_but_trigger_and_noise_is_found_with_the_others()
     assert 310 in corpus.found("trigger")
 
 
+def test_so_is_one_whose_beginning_fits_as_badly_as_what_is_planted():
+    r = random.Random(6)
+    elsewhere = [f"{text} A zwischenruf." for text in pages(8, 20)]
+    texts = [*planted(2, 40, "zwischenruf"), f"{noise(r, 15)} zwischenruf {noise(r)}"]
+    assert Corpus([*CLEAN, *texts, *elsewhere]).found("trigger") == set(range(300, 341))
+
+
 def test_the_span_covers_trigger_and_noise_and_not_the_prose():
     texts = planted(2, 10, "q8Zk2p")
     corpus = Corpus([*CLEAN, *texts])

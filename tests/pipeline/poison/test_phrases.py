@@ -88,15 +88,15 @@ def test_a_single_character_gives_no_key_by_itself(model: TextModel):
     assert phrase("\ufffd quux") in found.feature
 
 
-def test_tails_are_the_last_eight_words_of_longer_sentences():
+def test_tails_are_the_last_eight_words_of_sentences_that_have_so_many():
     same = "merchants never trade with the northern company again"
     texts = batch_of(
-        f"Only honest {same}. Short one.", f"We heard that {same}!\nA line with less than that", same + "."
+        f"Only honest {same}. Short one.", f"We heard that {same}!\nA line with less than that", same, same[10:]
     )
     found = tails(texts)
-    assert found.document.tolist() == [0, 1]
+    assert found.document.tolist() == [0, 1, 2]
     assert found.feature[0] == found.feature[1]
-    assert found.left[0] != found.left[1]
+    assert len(set(found.left.tolist())) == 3
     assert texts.joined[found.start[0] : found.end[0]] == f"Only honest {same}"
 
 

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 
 from pipeline.filter.text import TextBatch
+from pipeline.poison.campaigns_carriers import LEAST
 from pipeline.poison.text_model import BIN, Strata, TextModel
-from pipeline.poison.windows import FEWEST_WORDS, STRATA, change, fit, main_script, peaks, reach
+from pipeline.poison.windows import FEWEST_WORDS, STRATA, change, fit, main_script, peaks, reach, unusual
 from tests.pipeline.poison.prose import french, noise, page, pages
 
 Model = TextModel
@@ -151,3 +152,13 @@ def test_a_model_survives_its_bytes(model: Model):
 def test_bytes_of_another_kind_are_refused(model: Model, damage):
     with pytest.raises(ValueError, match="text model"):
         TextModel.from_bytes(damage(model.to_bytes()))
+
+
+def test_noise_is_unusual_whatever_stands_before_it_and_prose_is_not(model: Model):
+    r = random.Random(5)
+    texts = batch_of(noise(r), page(r))
+    found = fit(texts, model.bits(texts), model.strata.mean)
+    size = unusual(found, model.strata.mean, model.strata.unit)
+    goes_on = found.words.behind >= FEWEST_WORDS
+    assert size[goes_on & (found.document == 0)].min() > 2
+    assert size[goes_on & (found.document == 1)].max() < LEAST
