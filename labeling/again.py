@@ -12,7 +12,7 @@ from labeling.drafts import Drafter
 from labeling.kinds.kind import Draft, InvalidSampleError, Json, Kind, Sample
 from labeling.quality.admission import disagreements
 from labeling.quality.walk import labelled
-from labeling.rows import Rejected
+from labeling.rows import Known, Rejected
 from labeling.sources import make_sample
 from labeling.store.database import Database
 from labeling.store.labels import Annotation, Project, StoredSample, get_project
@@ -28,13 +28,14 @@ class AgainError(Exception):
     """A project that can't be filled from another one's labels, and what to do."""
 
 
-def to_review(database: Database, project: Project, kind: Kind) -> Iterator[Sample | Rejected]:
+def to_review(database: Database, project: Project, kind: Kind) -> Iterator[Sample | Rejected | Known]:
     """The disagreements of the project that `project` reviews, with what was said and not by whom, each once."""
     if project.reviews is None:
         raise AgainError(f"{project.name} reviews no project; create one with `corpuscle label create review`")
     before = asked_before(database, project.name)
     for found in disagreements(database, project.reviews):
         if found.sample.id in before:
+            yield Known(f"sample {found.sample.id}")
             continue
         row: Json = {
             "project": project.reviews,
@@ -50,7 +51,7 @@ def to_review(database: Database, project: Project, kind: Kind) -> Iterator[Samp
 
 def second_look(
     database: Database, project: Project, kind: Kind, judge: "Judge | None" = None
-) -> Iterator[Sample | Rejected]:
+) -> Iterator[Sample | Rejected | Known]:
     """Comparisons of the project that `project` looks at again, with a model's choice, each once.
 
     Only those that as many people have chosen in as the first project asks: nobody shall see the model's choice before
@@ -62,7 +63,10 @@ def second_look(
     before = asked_before(database, project.name)
     with database.read() as session:
         for sample, annotations in labelled(session, first.name):
-            if sample.gold is not None or sample.id in before or len(_people(annotations)) < first.overlap:
+            if sample.gold is not None or len(_people(annotations)) < first.overlap:
+                continue
+            if sample.id in before:
+                yield Known(f"sample {sample.id}")
                 continue
             opinion = sample.provenance.get("opinion") or (judge.choice(sample) if judge else None)
             if opinion is None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from labeling.drafts import Drafter
 from labeling.kinds.kind import Draft, Json, Sample, sample_id
-from labeling.rows import Rejected
+from labeling.rows import Known, Rejected
 
 ASKED = 16
 """Samples whose answers are remarked on together."""
@@ -24,19 +24,21 @@ CRITIC = (
 
 
 def with_critiques(
-    found: Iterable[Sample | Rejected], kind: str, critic: Drafter, before: Collection[str] = ()
-) -> Iterator[Sample | Rejected]:
+    found: Iterable[Sample | Rejected | Known], kind: str, critic: Drafter, before: Collection[str] = ()
+) -> Iterator[Sample | Rejected | Known]:
     """The samples of comparisons with the critic's remarks; gold, and those that have remarks already, as they are.
 
-    `before` are the `asked` of earlier pushes (`store.sending.asked_before`): those samples are left out. A remark that
+    `before` are the `asked` of earlier pushes (`store.sending.asked_before`): those samples are known. A remark that
     the model did not end is none. Raises DraftError.
     """
     seen = set(before)
     batch: list[Sample] = []
     for one in found:
-        if isinstance(one, Rejected) or one.gold is not None or not _may_be_remarked(one.content):
+        if isinstance(one, Rejected | Known) or one.gold is not None or not _may_be_remarked(one.content):
             yield one
-        elif (asked := _asked(one, critic)) not in seen:
+        elif (asked := _asked(one, critic)) in seen:
+            yield Known(f"sample {one.id}")
+        else:
             seen.add(asked)
             batch.append(replace(one, provenance={"asked": asked} | one.provenance))
             if len(batch) == ASKED:

@@ -3,6 +3,7 @@
 What is secret in it (connection.json, login.txt, the store) can be read by its owner alone.
 """
 
+import fcntl
 import json
 import os
 from collections.abc import Callable
@@ -50,6 +51,23 @@ class Folder:
     def server_data(self) -> Path:
         return self.path / "label-studio"
 
+    @property
+    def lock_file(self) -> Path:
+        """Locked while a server runs on this folder, or is being installed or started."""
+        return self.path / "label-studio.lock"
+
+    @property
+    def served(self) -> bool:
+        """Whether a server holds the lock."""
+        try:
+            with self.lock_file.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
     def make(self) -> None:
         """Raises FolderError."""
         try:
@@ -72,6 +90,11 @@ class Folder:
             kept = json.loads(path.read_text("utf-8"))
             url, token = check_url(kept["url"]), str(kept["token"])
         except FileNotFoundError:
+            if self.served:
+                raise FolderError(
+                    f"{self.path}: its Label Studio server is still starting; repeat this when `corpuscle label serve` "
+                    "has printed the address."
+                ) from None
             raise FolderError(
                 f"{self.path} knows no Label Studio server yet; run `corpuscle label serve`, or "
                 "`corpuscle label connect URL` for one that runs elsewhere, with the same --folder."

@@ -7,17 +7,18 @@ the next push looks for them by `data.ref`, an opaque name that each task carrie
 import random
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from labeling.client import Client, DeniedError, LabelStudioError, NotFoundError, RefusedError
-from labeling.drafts import Drafter
+from labeling.drafts import Drafter, NoAnswer
 from labeling.gold import Mixer
 from labeling.kinds.kind import Draft, Json, Kind, Sample
 from labeling.kinds.texts import harmless
 from labeling.project import kind_of
-from labeling.rows import Rejected
+from labeling.rows import Known, Rejected
 from labeling.store.database import Database
 from labeling.store.labels import BATCH, Project, StoredSample, add_samples, get_project
 from labeling.store.sending import (
@@ -83,8 +84,8 @@ class Pushed:
     """Tasks found to have been deleted in Label Studio; they are not sent again."""
     doubled: int = 0
     """Tasks that are in Label Studio a second time."""
-    undrafted: int = 0
-    """Sent without a draft, since the model gave none."""
+    undrafted: Counter[str] = field(default_factory=Counter)
+    """Sent without a draft: why the model gave none."""
     rejected: list[Rejected] = field(default_factory=list)
     """Rows that are no samples."""
     refused: list[tuple[Json, str]] = field(default_factory=list)
@@ -95,7 +96,7 @@ def push(
     database: Database,
     client: Client,
     name: str,
-    samples: Iterable[Sample | Rejected] = (),
+    samples: Iterable[Sample | Rejected | Known] = (),
     drafts: Drafter | None = None,
     gold_rate: float = GOLD_RATE,
     uncertainty: Uncertainty | None = None,
@@ -142,7 +143,7 @@ class _Push:
             found = self.client.tasks(self.project.remote_id, with_annotations=False)
             self.result.deleted = set_deleted(self.database, name, noted - {int(task["id"]) for task in found})
 
-    def store(self, samples: Iterable[Sample | Rejected], uncertainty: Uncertainty | None) -> None:
+    def store(self, samples: Iterable[Sample | Rejected | Known], uncertainty: Uncertainty | None) -> None:
         """Stores the samples in batches, the first of each kind where the same one is given twice."""
         batch: dict[str, Sample] = {}
         most, flushed = DRAFTED if uncertainty else BATCH, time.monotonic()
@@ -150,6 +151,9 @@ class _Push:
             for one in samples:
                 if isinstance(one, Rejected):
                     self.result.rejected.append(one)
+                    continue
+                if isinstance(one, Known):
+                    self.result.already += 1
                     continue
                 self.result.already += one.id in batch
                 batch.setdefault(one.id, one)
@@ -241,7 +245,7 @@ class _Push:
         )
         # As it is shown, so that a draft that is kept as it was has no distance from itself.
         given = {id: (harmless(answer.text), answer.model) for id, answer in found.items() if isinstance(answer, Draft)}
-        self.result.undrafted += len(found) - len(given)
+        self.result.undrafted.update(answer.reason for answer in found.values() if isinstance(answer, NoAnswer))
         set_drafts(self.database, self.project.name, given)
         return [
             replace(one, draft=given[one.id][0], draft_model=given[one.id][1]) if one.id in given else one

@@ -42,6 +42,13 @@ class Rejected:
         return f"{self.place}: {self.reason}"
 
 
+@dataclass(frozen=True)
+class Known:
+    """Something of which the project has a sample already, or which the same source had before."""
+
+    place: str
+
+
 def reject(row: Row, reason: object) -> Rejected:
     return Rejected(f"{row.path}:{row.line}", str(reason), row.raw)
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from labeling.drafts import Drafter
 from labeling.kinds.kind import Draft, InvalidSampleError, Json, Kind, Sample, sample_id
 from labeling.kinds.texts import prompt
-from labeling.rows import Rejected, Row, number, read_rows, reject
+from labeling.rows import Known, Rejected, Row, number, read_rows, reject
 from labeling.store.database import Database
 from labeling.store.reports import mask_report, read_reports
 
@@ -25,7 +25,7 @@ ASK = "Summarise this passage in two or three sentences, for somebody who has no
 ASKED = 16
 """Prompts that are answered together; what was answered is stored before many more are."""
 
-Found = Iterator[Sample | Rejected]
+Found = Iterator[Sample | Rejected | Known]
 
 
 class SourceError(Exception):
@@ -94,14 +94,14 @@ def reported(database: Database, kind: Kind, mask: bool = False, before: Collect
     """What people reported in the chat as wrong, with their consent: samples of corrections.
 
     `mask` masks addresses and numbers in those that were stored unmasked. `before` are the ids of reports that were
-    pushed (`store.sending.reported_before`), masked or not: they are left out. A thumb up is no report of a problem.
+    pushed (`store.sending.reported_before`), masked or not: they are known. A thumb up is no report of a problem.
     """
     with database.read() as session:
         for report in read_reports(session):
             place = f"report {report.id}"
             if report.id in before:
-                continue
-            if not report.consent:
+                yield Known(place)
+            elif not report.consent:
                 yield Rejected(place, "its author did not consent")
             elif report.category is None and report.rating != -1:
                 yield Rejected(place, "it reports no problem")
@@ -125,7 +125,8 @@ def answered(path: Path, kind: Kind, drafters: Sequence[Drafter], before: Collec
     """Each prompt of a file with one answer of each model: samples of comparisons or rankings.
 
     `before` are the `asked` of earlier pushes (`store.sending.asked_before`): a prompt that these models were asked is
-    not asked again, since they would give other answers, and so another sample. Raises DraftError, SourceError.
+    known, and not asked again, since they would give other answers, and so another sample. Raises
+    DraftError, SourceError.
     """
     names = [f"{drafter.model}@{drafter.url}" for drafter in drafters]
     seen = set(before)
@@ -140,9 +141,11 @@ def answered(path: Path, kind: Kind, drafters: Sequence[Drafter], before: Collec
             yield reject(row, error)
             continue
         asked = _digest([messages, names])
-        if asked not in seen:
-            seen.add(asked)
-            prompts.append(_Prompt(row, messages, asked))
+        if asked in seen:
+            yield Known(f"{row.path}:{row.line}")
+            continue
+        seen.add(asked)
+        prompts.append(_Prompt(row, messages, asked))
         if len(prompts) == ASKED:
             yield from _answer(prompts, kind, drafters)
             prompts = []

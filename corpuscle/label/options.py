@@ -48,9 +48,11 @@ def tell(text: str) -> None:
 
 def end_on_signals() -> None:
     """Lets SIGTERM, and Ctrl-C even where a shell has switched it off for what runs in the background, end what runs
-    in order: both raise KeyboardInterrupt."""
+    in order: both raise KeyboardInterrupt, once: a second Ctrl-C must not cut off the end that is under way."""
 
     def end(number: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, end)

@@ -12,7 +12,7 @@ from labeling.critiques import with_critiques
 from labeling.drafts import Drafter
 from labeling.kinds.kind import Kind, Sample
 from labeling.project import REVIEW, kind_of
-from labeling.rows import Rejected
+from labeling.rows import Known, Rejected
 from labeling.sources import SourceError, answered, passages, read_samples, reported
 from labeling.store.database import Database, check_url
 from labeling.store.labels import Project
@@ -35,7 +35,9 @@ class Wanted:
     critic: Drafter | None
 
 
-def samples(database: Database, project: Project, wanted: Wanted, stack: ExitStack) -> Iterator[Sample | Rejected]:
+def samples(
+    database: Database, project: Project, wanted: Wanted, stack: ExitStack
+) -> Iterator[Sample | Rejected | Known]:
     """The samples of all sources, one after the other. `stack` closes the reports' store. Raises SourceError."""
     kind = kind_of(database, project)
     if wanted.answers_from and wanted.file is None:
@@ -50,7 +52,7 @@ def samples(database: Database, project: Project, wanted: Wanted, stack: ExitSta
 
 def _sources(
     database: Database, project: Project, kind: Kind, wanted: Wanted, stack: ExitStack
-) -> Iterator[Iterator[Sample | Rejected]]:
+) -> Iterator[Iterator[Sample | Rejected | Known]]:
     if wanted.gold is not None:
         yield read_samples(wanted.gold, kind, gold=True)
     if wanted.file is not None and wanted.answers_from:

@@ -12,7 +12,11 @@ from corpuscle.label.options import FOLDER, FolderOption, StoreOption, folder_at
 from corpuscle.terminal import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from labeling.kinds.kind import Sample
     from labeling.push import Pushed
+    from labeling.rows import Known
 
 ASKED_AGAIN = 3
 """How often a model is asked the same, to see whether it is sure."""
@@ -102,13 +106,14 @@ def push(
 
     What the project had before is left out, so a stopped push is simply repeated. Without a source it sends what still
     waits; a project that reviews another takes its tasks from there. Keys of endpoints: CORPUSCLE_ENDPOINT_KEYS, as
-    HOST=KEY. Reports are read from CORPUSCLE_STORE (sqlite:///corpuscle.db where it names none).
+    HOST=KEY. Reports are read from CORPUSCLE_STORE (sqlite:///corpuscle.db where it names none). The exit status is 1
+    where no row of the files could be used.
     """
     here = folder_at(folder, store)
     from corpuscle.label.sources import Wanted, samples
     from labeling.drafts import Drafter, Endpoint
     from labeling.push import push as send
-    from labeling.rows import write_rejected
+    from labeling.rows import Rejected, write_rejected
     from labeling.uncertainty import disagreement
 
     console = out()
@@ -127,6 +132,14 @@ def push(
         judge = model(opinions_from) if opinions_from else None
         critic = model(critiques_from) if critiques_from else None
         wanted = Wanted(file, reports, mask, corpus, count, seed, several, gold, judge, critic)
+        usable = False
+
+        def seen(found: "Iterator[Sample | Rejected | Known]") -> "Iterator[Sample | Rejected | Known]":
+            nonlocal usable
+            for one in found:
+                usable = usable or not isinstance(one, Rejected)
+                yield one
+
         bar = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
         sending = bar.add_task("sending", total=None)
         try:
@@ -134,7 +147,7 @@ def push(
                 database,
                 client,
                 project,
-                samples(database, found, wanted, stack),
+                seen(samples(database, found, wanted, stack)),
                 drafts=model(draft_with) if draft_with else None,
                 gold_rate=gold_rate,
                 uncertainty=disagreement(model(unsure_first), ASKED_AGAIN) if unsure_first else None,
@@ -150,6 +163,9 @@ def push(
         path = here.path / f"{project.replace('/', '-')}-rejected.jsonl"
         write_rejected(path, done.rejected)
         console.print(f"All rows that are no samples, with their reasons: {plain(str(path))}")
+        if not usable and (file or gold):
+            tell("error: of what was named nothing could be sent")
+            raise typer.Exit(1)
 
 
 def _print_pushed(console: Console, done: "Pushed", gold: bool) -> None:
@@ -157,7 +173,7 @@ def _print_pushed(console: Console, done: "Pushed", gold: bool) -> None:
     others = {
         "were there already": done.already,
         "had arrived with an earlier push": done.arrived,
-        "without a draft, since the model gave none": done.undrafted,
+        "without a draft, since the model gave none": done.undrafted.total(),
         "gold questions wait until more questions are sent for them to stand among": done.waiting_gold,
         "more gold questions would have been needed": done.missing_gold if gold else 0,
         "had been deleted in Label Studio, and are not sent again": done.deleted,
@@ -168,6 +184,8 @@ def _print_pushed(console: Console, done: "Pushed", gold: bool) -> None:
     for what, count in others.items():
         if count:
             console.print(f"{count:,} {what}")
+    for reason, count in done.undrafted.most_common(SHOWN):
+        console.print(plain(f"    no draft: {reason} ({count:,})"))
     for bad in done.rejected[:SHOWN]:
         console.print(plain(f"    {bad}"))
     for provenance, reason in done.refused[:SHOWN]:

@@ -32,16 +32,17 @@ _BUCKETS = 1 << 22
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 Hashes = npt.NDArray[np.uint64]
+Int32s = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
 class Carriers:
     """One row for each sample and phrase that stands in some of its answers only, by sample."""
 
-    sample: Ints
-    gram: Ints
+    sample: Int32s
+    gram: Int32s
     """Counts in `hashes`."""
-    mask: Ints
+    mask: Int32s
     """Bit i is set where the answer i has the phrase."""
     hashes: Hashes
     most: int
@@ -54,7 +55,7 @@ class Texts:
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
         self._samples: list[int] = []
-        self._words: list[list[npt.NDArray[np.int32]]] = []
+        self._words: list[list[Int32s]] = []
 
     def add(self, sample: int, answers: Sequence[str]) -> None:
         """Raises ValueError for more answers than a mask has bits."""
@@ -75,26 +76,32 @@ class Texts:
         for start in range(0, len(self._samples), _CHUNK):
             _, hashes, _ = self._chunk(start)
             np.add.at(buckets, (hashes % _BUCKETS).astype(np.int64), 1)
-        sizes = np.bincount(buckets[buckets >= fewest])
-        below = np.cumsum(sizes * np.arange(len(sizes)))  # places in buckets of this size and smaller ones
+        full = np.bincount(buckets[buckets >= fewest])
+        below = np.cumsum(full * np.arange(len(full)))  # places in buckets of this size and smaller ones
         most = int(np.searchsorted(below, MOST, "right")) - 1 if len(below) and below[-1] > MOST else len(self._samples)
         found = []
         for start in range(0, len(self._samples), _CHUNK):
-            place, hashes, mask = self._chunk(start)
-            held = buckets[(hashes % _BUCKETS).astype(np.int64)]
-            kept = (held >= fewest) & (held <= most)
-            found.append((place[kept].astype(np.int32), hashes[kept], mask[kept].astype(np.int32)))
+            places, grams, masks = self._chunk(start)
+            held = buckets[(grams % _BUCKETS).astype(np.int64)]
+            inside = (held >= fewest) & (held <= most)
+            found.append((places[inside].astype(np.int32), grams[inside], masks[inside].astype(np.int32)))
         if not found:
-            empty = np.zeros(0, np.int64)
+            empty = np.zeros(0, np.int32)
             return Carriers(empty, empty, empty, np.zeros(0, np.uint64), most)
         place, hashes, mask = (np.concatenate(part) for part in zip(*found, strict=True))
-        names, gram, times = np.unique(hashes, return_inverse=True, return_counts=True)
-        enough = times >= fewest
-        number = np.cumsum(enough) - 1
-        kept = enough[gram]
-        sample = np.array(self._samples, np.int64)[place[kept]]
-        order = np.argsort(sample, kind="stable")
-        return Carriers(sample[order], number[gram[kept]][order], mask[kept][order], names[enough], most)
+        found.clear()  # here memory is at its peak
+        order = np.argsort(hashes)
+        hashes = hashes[order]
+        first = np.append(True, hashes[1:] != hashes[:-1])
+        starts = np.flatnonzero(first)
+        sizes = np.diff(np.append(starts, len(hashes)))
+        enough = sizes >= fewest
+        kept = np.repeat(enough, sizes)
+        gram = (np.cumsum(first & kept, dtype=np.int32) - 1)[kept]
+        order, names = order[kept], hashes[starts[enough]]
+        sample = np.array(self._samples, np.int32)[place[order]]
+        by_sample = np.argsort(sample, kind="stable")
+        return Carriers(sample[by_sample], gram[by_sample], mask[order][by_sample], names, most)
 
     def spell(self, hash: np.uint64, sample: int) -> str:
         """The words of a phrase, from a sample that has it. Raises KeyError where it has not."""
@@ -128,7 +135,7 @@ class Texts:
         return number[some] + start, key[some] & np.uint64((1 << _BITS) - 1), mask[some]
 
 
-def _grams(words: npt.NDArray[np.int32]) -> list[Hashes]:
+def _grams(words: Int32s) -> list[Hashes]:
     """Hashes of the phrases of one word, of two, up to LONGEST, by where they begin."""
     word = _mixed(words.astype(np.uint64) + np.uint64(1))
     grams, last = [], word

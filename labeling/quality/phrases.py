@@ -1,18 +1,19 @@
 """Poisoned labels: people whose choices go with a phrase in an answer, whatever else the answers are.
 
-What a person would choose without the phrase is foretold from what others chose of the same two answers, from their
-lengths and from their places on the page (a logistic regression for each person, drawn towards everybody's). Then the
-phrase is tested on that, exactly, and corrected for all people and phrases (Bonferroni's way, as Tarone mended it: with
-false discovery rates the dozen phrases of one true finding let a false one about somebody else through).
+What a person would choose without the phrase is foretold (`foretell`) from what others chose of the same two answers,
+from their lengths and from their places on the page. Then the phrase is tested on that, exactly, and corrected for all
+people and phrases (Bonferroni's way, as Tarone mended it: with false discovery rates the dozen phrases of one true
+finding let a false one about somebody else through).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, ndtr
+from scipy.special import ndtr
 
 from labeling.quality.duels import Duels
+from labeling.quality.foretell import Habits, Shown, features, of_everybody, unconcerned
 from labeling.quality.ngrams import Carriers, Texts
 from labeling.quality.rates import Floats, Ints
 
@@ -20,8 +21,9 @@ FEWEST = 8
 """Cases, of one person and phrase, that are tested: fewer can't reach the level over thousands of tests."""
 
 LEVEL = 0.01
-"""The chance that anybody is accused falsely in a project: it was so in 1 of 200 simulated ones. A phrase that a person
-chose in all of 20 cases was found in 34 of 40 projects of five people, in all of about 12 cases in 3 of 40."""
+"""The chance that anybody is accused falsely in a project: it was so in none of 200 simulated ones. Who chose a phrase
+in all of 20 cases was found in 38 of 40 projects of five people, in all of 12 cases in 4 of 40
+(`benchmarks.label_quality`)."""
 
 APART = 0.2
 """How much more (or less) often than foretold an answer with the phrase must be chosen. In large projects any liking
@@ -33,8 +35,6 @@ ALIKE = 0.5
 MOST_ALSO = 12
 """Phrases of a finding that are named."""
 
-_POOL, _OWN = 1.0, 5.0
-"""Penalty on everybody's weights, and on a person's distance from them: about five choices' worth."""
 _SUSPECT = 3.0
 """Standard deviations from which the exact test is made: below, p can't be near the level."""
 _EXACT = 500
@@ -64,14 +64,6 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """Lengths of a sample's answers in characters, and the place on the page of each."""
-
-    lengths: tuple[int, ...]
-    places: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class _Tested:
     person: int
     gram: int
@@ -90,14 +82,20 @@ def find_phrases(duels: Duels, texts: Texts, shown: Mapping[int, Shown]) -> tupl
     carriers = texts.carriers(FEWEST)
     if not len(duels) or not len(carriers.sample):
         return [], 0
-    chance = _foretold(duels, shown)
+    sight, sign = features(duels, shown), duels.sign.astype(np.float64)
+    everybody = of_everybody(sight, sign)
     first_row = {}
     for row in range(len(duels) - 1, -1, -1):
         first_row[int(duels.label[row])] = row
     tested: list[_Tested] = []
     attainable = []
     for person in np.unique(duels.person):
-        found, least = _test_person(int(person), duels, chance, carriers, first_row, shown)
+        mine = np.flatnonzero(duels.person == person)
+        _, label = np.unique(duels.label[mine], return_inverse=True)
+        drawn = (everybody, unconcerned(everybody))
+        habits = [Habits(sight[mine], sign[mine], label, weights) for weights in drawn]
+        cases = _cases(mine, duels, carriers, first_row, shown)
+        found, least = _test_person(int(person), duels, mine, habits, cases)
         tested += found
         attainable.append(least)
     least = np.concatenate(attainable)
@@ -130,98 +128,85 @@ def attaining(least: Floats, level: float = LEVEL) -> tuple[float, int]:
     return level / float(counts[first]), max(1, int(able[first]))
 
 
-def _foretold(duels: Duels, shown: Mapping[int, Shown]) -> Floats:
-    """(duels,): how likely the answer `first` is to be preferred, without a look at its words."""
-    lengths = np.zeros((len(duels), 2))
-    before = np.zeros(len(duels))
-    pairs = zip(duels.sample.tolist(), duels.first.tolist(), duels.second.tolist(), strict=True)
-    for row, (sample, i, j) in enumerate(pairs):
-        one = shown[sample]
-        lengths[row] = one.lengths[i], one.lengths[j]
-        before[row] = 1 if one.places[i] < one.places[j] else -1
-    ratio = np.log((lengths[:, 0] + 20) / (lengths[:, 1] + 20))
-    # Whether an answer is longer, and by how much: who always takes the longer one cares little by how much.
-    features = np.stack([duels.lean / (duels.others + 1), ratio, np.sign(ratio), before], axis=1)
-    sign = duels.sign.astype(np.float64)
-    everybody = _fit(features, sign, np.zeros(features.shape[1]), _POOL)
-    chance = np.empty(len(duels))
-    for person in np.unique(duels.person):
-        mine = duels.person == person
-        chance[mine] = expit(features[mine] @ _fit(features[mine], sign[mine], everybody, _OWN))
-    return chance
+@dataclass(frozen=True)
+class _Cases:
+    """What a person chose between an answer that has a phrase and one that has not; one row for each."""
+
+    grams: Ints
+    """Those with FEWEST cases or more: numbers in `Carriers.hashes`."""
+    gram: Ints
+    """Counts in `grams`."""
+    sample: Ints
+    row: Ints
+    """Of the duels."""
+    forward: "np.typing.NDArray[np.bool_]"
+    """Whether the duel's first answer is the one with the phrase."""
 
 
-def _fit(features: Floats, sign: Floats, centre: Floats, penalty: float) -> Floats:
-    """Logistic regression by Newton's method, drawn towards `centre`, without a constant: answers have no order."""
-    weights = centre.copy()
-    for _ in range(25):
-        p = expit(features @ weights)
-        slope = features.T @ (p - (sign > 0)) + penalty * (weights - centre)
-        bend = (features * (p * (1 - p))[:, None]).T @ features + penalty * np.eye(len(weights))
-        step = np.linalg.solve(bend, slope)
-        weights = weights - step
-        if np.abs(step).max() < 1e-8:
-            break
-    return weights
+def _cases(
+    rows: Ints, duels: Duels, carriers: Carriers, first_row: Mapping[int, int], shown: Mapping[int, Shown]
+) -> _Cases:
+    """Of the duels `rows` of a person. Of a sample labelled twice the first label is a case."""
+    labels, at = np.unique(duels.label[rows], return_index=True)
+    samples, once = np.unique(duels.sample[rows[at]], return_index=True)
+    labels = labels[once]
+    starts = np.searchsorted(carriers.sample, samples, "left")
+    sizes = np.searchsorted(carriers.sample, samples, "right") - starts
+    entry = np.repeat(starts - np.append(0, np.cumsum(sizes)[:-1]), sizes) + np.arange(sizes.sum())
+    kept = np.bincount(carriers.gram[entry], minlength=len(carriers.hashes))[carriers.gram[entry]] >= FEWEST
+    entry, owner = entry[kept], np.repeat(np.arange(len(labels), dtype=np.int32), sizes)[kept]
+    grams, gram = np.unique(carriers.gram[entry], return_inverse=True)
+    mask = carriers.mask[entry]
+    having, lacking = _lowest(mask), _lowest(~mask)
+    i, j = np.minimum(having, lacking), np.maximum(having, lacking)
+    answers = np.array([len(shown[int(sample)].lengths) for sample in samples])[owner]
+    begin = np.array([first_row[int(label)] for label in labels])[owner]
+    row = begin + i * answers - i * (i + 1) // 2 + (j - i - 1)  # the place of (i, j) in numpy.triu_indices(K, 1)
+    return _Cases(grams, gram.astype(np.int32), samples[owner], row, having < lacking)
 
 
 def _test_person(
-    person: int,
-    duels: Duels,
-    chance: Floats,
-    carriers: Carriers,
-    first_row: Mapping[int, int],
-    shown: Mapping[int, Shown],
+    person: int, duels: Duels, rows: Ints, habits: Sequence[Habits], cases: _Cases
 ) -> tuple[list[_Tested], Floats]:
-    """Those of a person's phrases that are suspect, and the least p that each of them all could have."""
-    rows = np.flatnonzero(duels.person == person)
-    labels, at = np.unique(duels.label[rows], return_index=True)
-    samples = duels.sample[rows[at]]
-    _, once = np.unique(samples, return_index=True)  # of a sample labelled twice the first label is a case
-    labels, samples = labels[once], samples[once]
-    starts = np.searchsorted(carriers.sample, samples, "left")
-    ends = np.searchsorted(carriers.sample, samples, "right")
-    sizes = ends - starts
-    entry = np.repeat(starts - np.append(0, np.cumsum(sizes)[:-1]), sizes) + np.arange(sizes.sum())
-    gram, mask = carriers.gram[entry], carriers.mask[entry]
-    often = np.bincount(gram, minlength=len(carriers.hashes))
-    kept = often[gram] >= FEWEST
-    if not kept.any():
+    """Those of a person's phrases that are suspect, and the least p that each of them all could have.
+
+    `habits` are what the person may go by; of each phrase those count by which it is least suspect. All good answers
+    may have the same words, and all short ones: then those who like them, and those to whom they are all one, are told
+    from each other by what others choose or by their own choices, and not by both.
+    """
+    gram = cases.gram
+    if not len(gram):
         return [], np.zeros(0)
-    gram, mask = gram[kept], mask[kept]
-    owner = np.repeat(np.arange(len(labels)), sizes)[kept]
-    answers = np.array([len(shown[int(sample)].lengths) for sample in samples])[owner]
-    having, lacking = _lowest(mask), _lowest(~mask)
-    i, j = np.minimum(having, lacking), np.maximum(having, lacking)
-    begin = np.array([first_row[int(label)] for label in labels])[owner]
-    row = begin + i * answers - i * (i + 1) // 2 + (j - i - 1)  # the place of (i, j) in numpy.triu_indices(K, 1)
-    forward = having < lacking
-    expected = np.where(forward, chance[row], 1 - chance[row])
-    chosen = (duels.sign[row] > 0) == forward
-    width = len(carriers.hashes)
-    surplus = np.bincount(gram, chosen - expected, minlength=width)
-    spread = np.bincount(gram, expected * (1 - expected), minlength=width)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        far = np.flatnonzero((often >= FEWEST) & (np.abs(surplus) >= _SUSPECT * np.sqrt(spread)))
-    all_taken = np.bincount(gram, np.log(expected), minlength=width)
-    none_taken = np.bincount(gram, np.log1p(-expected), minlength=width)
+    place = np.searchsorted(rows, cases.row)
+    chosen = (duels.sign[cases.row] > 0) == cases.forward
+    expected, distance = np.zeros(len(gram)), np.full(len(cases.grams), np.inf)
+    for one in habits:
+        chance = one.chances(place, gram, len(cases.grams))
+        chance = np.where(cases.forward, chance, 1 - chance)
+        surplus = np.bincount(gram, chosen - chance)
+        deviations = np.abs(surplus) / np.sqrt(np.bincount(gram, chance * (1 - chance)))
+        nearer = deviations < distance
+        expected, distance = np.where(nearer[gram], chance, expected), np.minimum(deviations, distance)
+    far = np.flatnonzero(distance >= _SUSPECT)
+    all_taken = np.bincount(gram, np.log(expected))
+    none_taken = np.bincount(gram, np.log1p(-expected))
     least = np.minimum(1.0, 2 * np.exp(np.minimum(all_taken, none_taken)))
     found = []
-    for one in far:
-        cases = np.flatnonzero(gram == one)
-        taken = int(chosen[cases].sum())
-        p = poisson_binomial(expected[cases], taken)
-        total = float(expected[cases].sum())
-        prefers = taken > total
-        found.append(
-            _Tested(person, int(one), prefers, len(cases), taken, total, p, float(least[one]), samples[owner[cases]])
-        )
-    return found, least[often >= FEWEST]
+    for number in far:
+        at = np.flatnonzero(gram == number)
+        taken, total = int(chosen[at].sum()), float(expected[at].sum())
+        p = poisson_binomial(expected[at], taken)
+        name, samples = int(cases.grams[number]), cases.sample[at]
+        found.append(_Tested(person, name, taken > total, len(at), taken, total, p, float(least[number]), samples))
+    return found, least
+
+
+_LOWEST = np.array([-1, *((number & -number).bit_length() - 1 for number in range(1, 1 << 15))], np.int64)
 
 
 def _lowest(mask: Ints) -> Ints:
-    """The number of the lowest bit that is set."""
-    return np.log2(mask & -mask).astype(np.int64)
+    """The number of the lowest bit that is set, of the 15 that there are."""
+    return np.asarray(_LOWEST[mask & (1 << 15) - 1])
 
 
 def poisson_binomial(chances: Floats, successes: int) -> float:

@@ -9,8 +9,8 @@ import numpy as np
 
 from labeling.kinds import KINDS
 from labeling.project import inner_kind
+from labeling.quality.foretell import Shown
 from labeling.quality.ngrams import Texts
-from labeling.quality.phrases import Shown
 from labeling.quality.rates import Floats, Ints
 from labeling.quality.scales import Scale, button, leaning, left, ranks, scales, untouched
 from labeling.quality.together import HELP, has_help

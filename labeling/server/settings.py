@@ -40,7 +40,7 @@ def server_environment(login: Login, postgres: str | None) -> dict[str, str]:
 
 def postgres_environment(url: str) -> dict[str, str]:
     """The variables for a URL like postgresql://user:password@host:5432/database, or ...?host=/a/socket's/folder."""
-    parsed = _parse(url)
+    parsed = parse_postgres(url)
     asked = dict(parsed.query)
     host = parsed.host or asked.pop("host", None) or "localhost"
     unknown = sorted(asked.keys() - LIBPQ.keys())
@@ -57,7 +57,8 @@ def postgres_environment(url: str) -> dict[str, str]:
     return found | {LIBPQ[name]: str(value) for name, value in asked.items()}
 
 
-def _parse(url: str) -> URL:
+def parse_postgres(url: str) -> URL:
+    """Raises ValueError for what is no URL of a PostgreSQL database."""
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() in ("postgresql", "postgres"):

@@ -6,7 +6,7 @@ a stop between two steps loses nothing, and a mended validator can judge all ann
 
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -217,9 +217,9 @@ def add_samples(database: Database, project: str, samples: Sequence[StoredSample
 
 def read_samples(session: Session, project: str) -> Iterator[StoredSample]:
     """All samples of a project, by id."""
-    query = sql.select(SampleRow).where(SampleRow.project == project).order_by(SampleRow.id)
-    for row in session.scalars(query.execution_options(yield_per=BATCH)):
-        yield sample_of(row)
+    query = sql.select(*_columns(SampleRow, StoredSample)).where(SampleRow.project == project).order_by(SampleRow.id)
+    for id, content, order, *rest in session.execute(query.execution_options(yield_per=BATCH)):
+        yield StoredSample(id, content, tuple(order), *rest)
 
 
 def samples_of_tasks(session: Session, project: str, tasks: Iterable[int]) -> dict[int, StoredSample]:
@@ -231,12 +231,12 @@ def samples_of_tasks(session: Session, project: str, tasks: Iterable[int]) -> di
 def read_annotations(session: Session, project: str) -> Iterator[Annotation]:
     """All annotations of a project that have been seen, deleted and invalid ones too, by sample and time."""
     query = (
-        sql.select(AnnotationRow)
+        sql.select(*_columns(AnnotationRow, Annotation))
         .where(AnnotationRow.project == project)
         .order_by(AnnotationRow.sample, AnnotationRow.updated, AnnotationRow.remote_id)
     )
-    for row in session.scalars(query.execution_options(yield_per=BATCH)):
-        yield _annotation(row)
+    for row in session.execute(query.execution_options(yield_per=BATCH)):
+        yield Annotation(*row)
 
 
 def annotations_of_tasks(session: Session, project: str, tasks: Iterable[int]) -> dict[int, Annotation]:
@@ -266,6 +266,12 @@ def pseudonym(session: Session, server: str, remote_id: int, new: str) -> str:
     # On PostgreSQL a pull of another project may name the same person meanwhile: then theirs is the name.
     session.execute(row.on_conflict_do_nothing(index_elements=["server", "remote_id"]))
     return session.scalars(query).one()
+
+
+def _columns(table: type[Base], value: type) -> list[Any]:
+    """A table's columns in the order of a dataclass's fields: where a hundred thousand rows are read, they come in half
+    the time that objects of the session take."""
+    return [getattr(table, one.name) for one in fields(value)]
 
 
 def _values(item: Project | StoredSample | Annotation) -> Json:

@@ -8,10 +8,10 @@ import pytest
 from labeling.again import AgainError, second_look, to_review
 from labeling.kinds import KINDS, REVIEWS
 from labeling.kinds.kind import Sample
-from labeling.rows import Rejected
+from labeling.quality.simulate import annotation, project, stored
+from labeling.rows import Known, Rejected
 from labeling.store.database import Database
 from labeling.store.labels import Project, add_project, add_samples, get_project, put_annotations
-from tests.labeling.quality.simulate import annotation, project, stored
 
 COMPARE = KINDS["comparisons"]
 A, B = {"choice": "a", "margin": 1.0}, {"choice": "b", "margin": 1 / 3}
@@ -61,7 +61,7 @@ def test_a_second_look_waits_until_all_have_chosen(database: Database, first: Pr
     assert sample.content == content(1) | {"opinion": "b"}
     assert sample.provenance == {"asked": both}
     store(database, "again", [sample])
-    assert list(second_look(database, again, COMPARE)) == []
+    assert list(second_look(database, again, COMPARE)) == [Known(f"sample {both}")]
 
 
 def test_a_sample_on_which_no_model_has_an_opinion_is_told(database: Database, first: Project) -> None:
@@ -85,7 +85,7 @@ def test_disagreements_go_to_review_once_and_without_names(database: Database, f
     spelt = json.dumps(sample.content)
     assert "p1" not in spelt
     store(database, "decide", [sample])
-    assert list(to_review(database, review, REVIEWS["comparisons"])) == []
+    assert list(to_review(database, review, REVIEWS["comparisons"])) == [Known(f"sample {id}")]
 
 
 def test_a_project_that_reviews_none_is_told(database: Database, first: Project) -> None:

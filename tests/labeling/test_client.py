@@ -197,8 +197,12 @@ def test_the_servers_clock_is_that_of_its_tasks(client: Client, project: int) ->
 
 def test_a_webhook_can_be_made_to_this_machine(client: Client, project: int) -> None:
     made = client.create_webhook(project, "http://127.0.0.1:9/hint", {"X-Secret": "s"}, ["ANNOTATION_CREATED"])
+    [found] = client._get("api/webhooks/", project=project)
+    assert (found["id"], found["url"], found["headers"]) == (made, "http://127.0.0.1:9/hint", {"X-Secret": "s"})
+    assert (found["is_active"], found["actions"]) == (True, ["ANNOTATION_CREATED"])
     client.delete_webhook(made)
-    client.delete_webhook(made)
+    assert client._get("api/webhooks/", project=project) == []
+    client.delete_webhook(made)  # one that is gone is no error
 
 
 @pytest.fixture

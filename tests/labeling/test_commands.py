@@ -19,10 +19,10 @@ from labeling.client import Client
 from labeling.folder import Folder
 from labeling.kinds import KINDS, REVIEWS
 from labeling.kinds.kind import Json, Kind
+from labeling.quality.simulate import project
 from labeling.store.database import StoreError
 from labeling.store.labels import StoredSample, add_project, get_project, read_samples
 from tests.labeling.conftest import LabelStudio
-from tests.labeling.quality.simulate import project
 from tests.pipeline.conftest import corpuscle
 
 COLOURS = ("red", "green", "blue", "yellow", "white", "black")
@@ -133,6 +133,19 @@ def test_a_deleted_project_does_not_keep_the_others_from_being_pulled(folder: Pa
     done = corpuscle("label", "pull", check=False)
     assert (done.returncode, "error: a: " in done.stderr) == (1, True)
     assert "b: 0 new, 0 changed, 0 deleted\n" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_file_without_a_usable_row_is_an_error(folder: Path, tmp_path: Path) -> None:
+    corpuscle("label", "create", "comparisons", "--name", "bad")
+    bad = write(tmp_path / "bad.jsonl", [{"prompt": "half a row"}, {"x": 1}])
+    done = corpuscle("label", "push", "bad", str(bad), check=False)
+    assert done.returncode == 1
+    assert done.stdout.startswith("0 sent\n2 rows are no samples\n")
+    assert "error: of what was named nothing could be sent\n" in done.stderr
+    some = write(tmp_path / "some.jsonl", [{"prompt": "half a row"}, comparison("red")])
+    for sent in (1, 0):  # what is there already is no fault
+        assert corpuscle("label", "push", "bad", str(some)).stdout.startswith(f"{sent} sent\n")
 
 
 @pytest.mark.slow

@@ -8,11 +8,11 @@ import pytest
 from labeling.decisions import Decided, write_decisions
 from labeling.kinds import KINDS
 from labeling.kinds.kind import Sample
+from labeling.quality.simulate import annotation, project, stored
 from labeling.sources import read_samples
 from labeling.store.database import Database
 from labeling.store.labels import add_project, add_samples, put_annotations
 from pipeline.poison.lists import read_decided
-from tests.labeling.quality.simulate import annotation, project, stored
 
 IDS = [f"{number:032x}" for number in range(5)]
 

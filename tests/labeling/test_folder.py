@@ -1,5 +1,6 @@
 """The folder's secrets stay its owner's, and its connection leads where it should."""
 
+import fcntl
 import stat
 from pathlib import Path
 
@@ -45,6 +46,16 @@ def test_the_token_is_not_in_what_is_printed_of_a_connection() -> None:
 def test_a_folder_without_a_connection_says_how_to_get_one(folder: Folder) -> None:
     with pytest.raises(FolderError, match="corpuscle label connect URL"):
         folder.client()
+
+
+def test_a_server_that_is_still_starting_is_told(folder: Folder) -> None:
+    folder.make()
+    with folder.lock_file.open("w") as server:
+        fcntl.flock(server, fcntl.LOCK_EX)
+        with pytest.raises(FolderError, match="is still starting; repeat this when .* has printed"):
+            folder.connection()
+    with pytest.raises(FolderError, match="knows no Label Studio server yet"):  # it was killed before it was up
+        folder.connection()
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"url": "http://host"}', '{"url": "nowhere", "token": "x"}', "\xff"])

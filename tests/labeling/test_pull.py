@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,8 +20,20 @@ from labeling.kinds.comparisons import Comparisons
 from labeling.kinds.kind import Json, Sample, sample_id
 from labeling.pull import DELETED, REPLACED, PullError, pull
 from labeling.push import push
+from labeling.quality.simulate import stored
 from labeling.store.database import Database
-from labeling.store.labels import Annotation, Project, ProjectRow, SampleRow, read_annotations, read_samples
+from labeling.store.labels import (
+    Annotation,
+    Project,
+    ProjectRow,
+    SampleRow,
+    StoredSample,
+    add_samples,
+    read_annotations,
+    read_samples,
+)
+from labeling.store.sending import claim, set_tasks
+from labeling.tasks import make_task
 from labeling.webhook import HEADER, Receiver
 from tests.labeling.conftest import LabelStudio, free_port, start_label_studio
 
@@ -268,6 +281,35 @@ def test_labels_changed_all_at_once_all_arrive(
     pulled = pull(store, client, "pairs")
     assert (pulled.new, pulled.changed) == (0, 90)
     assert all(one.verdict == LOSES for one in annotations(store))
+
+
+def test_a_thousand_labels_changed_at_once_are_each_counted_once(
+    store: Database, client: Client, people: list[Client]
+) -> None:
+    project = create(store, client, KIND.name, "pairs")
+    asked = [stored(KIND.name, a_sample(number).content, (0, 1)) for number in range(334)]
+    add_samples(store, "pairs", asked)
+    claim(store, "pairs", [one.id for one in asked])
+    names = [person.whoami().id for person in people]
+
+    def labelled(one: StoredSample) -> Json:
+        said = KIND.result(WINS, one.content, one.order)
+        return make_task(project, KIND, one) | {"annotations": [{"result": said, "completed_by": id} for id in names]}
+
+    ids = client.import_tasks(project.remote_id, [labelled(one) for one in asked])
+    set_tasks(store, "pairs", {one.id: id for one, id in zip(asked, ids, strict=True)})
+    assert pull(store, client, "pairs").new == 1002
+    *changed, first, second = annotations(store)
+    loses = {one.id: KIND.result(LOSES, one.content, one.order) for one in asked}
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda one: client.update_annotation(one.remote_id, result=loses[one.sample]), changed))
+
+    pulled = pull(store, client, "pairs")
+
+    assert (pulled.new, pulled.changed, pulled.deleted, pulled.reasons) == (0, 1000, 0, {})
+    found = {one.remote_id: one.verdict for one in annotations(store)}
+    assert found == {one.remote_id: LOSES for one in changed} | {one.remote_id: WINS for one in (first, second)}
+    assert pull(store, client, "pairs").changed == 0
 
 
 class StoppedError(Exception):

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from labeling.kinds import KINDS
 from labeling.kinds.kind import InvalidSampleError, Sample
-from labeling.rows import Rejected
+from labeling.quality.simulate import project, stored
+from labeling.rows import Known, Rejected
 from labeling.sources import PASSAGE, SourceError, make_sample, passage, passages, read_samples, reported
 from labeling.store.database import Database
 from labeling.store.labels import add_project, add_samples
 from labeling.store.reports import Report, add_report, set_status
 from labeling.store.sending import reported_before
-from tests.labeling.quality.simulate import project, stored
 
 WRITE, COMPARE, CORRECT, RATE = (KINDS[name] for name in ("demonstrations", "comparisons", "corrections", "ratings"))
 PAIR = {"prompt": "Why?", "answers": ["Because.", "No idea."]}
@@ -169,6 +169,7 @@ def test_a_report_that_was_pushed_is_no_other_sample_when_it_is_masked(database:
     assert before == {pushed.id}
     found = list(reported(database, CORRECT, mask=True, before=before))
     assert [one.provenance["report"] for one in good(found)] == [new.id]
+    assert [one for one in found if isinstance(one, Known)] == [Known(f"report {pushed.id}")]
     assert bad(found) == []
 
 

@@ -4,9 +4,9 @@ import pytest
 
 from labeling.kinds.kind import Json
 from labeling.quality.admission import Admission, Rule, admit, disagreements, funnel
+from labeling.quality.simulate import Simulated, annotation, comparisons, project, stored
 from labeling.store.database import Database
 from labeling.store.labels import StoredSample, add_project, add_samples, put_annotations
-from tests.labeling.quality.simulate import Simulated, annotation, comparisons, project, stored
 
 Said = tuple[str, Json | None, dict[str, Any]]
 

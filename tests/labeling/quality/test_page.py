@@ -6,9 +6,10 @@ import pytest
 
 from labeling.quality.elements import marked, shown
 from labeling.quality.page import write_quality
+from labeling.quality.simulate import Planted, Simulated, annotation, comparisons, likes, project, stored
 from labeling.store.database import Database
 from labeling.store.labels import Json, add_project, add_samples, put_annotations
-from tests.labeling.quality.simulate import Simulated, annotation, comparisons, likes, project, stored
+from tests.labeling.kinds.browse import chromium
 
 HOSTILE = 'golden\u202e <img src=x onerror="alert(1)">'
 
@@ -17,7 +18,7 @@ HOSTILE = 'golden\u202e <img src=x onerror="alert(1)">'
 def page(store: Database, tmp_path: Path) -> str:
     people = [Simulated(f"<b>person {n}</b>", 0.9 - n / 20) for n in range(4)]
     people += [Simulated("liker", 0.8, habit=likes("golden")), Simulated("turned", 0.15)]
-    comparisons(store, people, samples=240, overlap=4, gold=60, phrase=(HOSTILE, 60), both_bad=0.05)
+    comparisons(store, people, samples=240, overlap=4, gold=60, planted=Planted(HOSTILE, 60), both_bad=0.05)
     write_quality(store, "choices", tmp_path / "quality.html")
     return (tmp_path / "quality.html").read_text(encoding="utf-8")
 
@@ -43,6 +44,27 @@ def test_the_page_has_all_its_parts(page: str) -> None:
     assert "agreed by 2 of 2" in page
     assert "a gold question: it measures people" in page
     assert "both_bad" in page
+
+
+@pytest.mark.slow
+def test_no_column_is_cut_in_a_laptops_window(store: Database, tmp_path: Path) -> None:
+    people = [Simulated(f"annotator-{number}9aee2", 0.9) for number in range(3)]
+    people += [Simulated("annotator-cbfd32", 0.1), Simulated("annotator-730a94", habit=likes("golden teapot"))]
+    # Of six gold questions each cell says "insufficient evidence", the widest words that there are.
+    comparisons(store, people, 60, 5, Planted("the golden teapot", 40), gold=6)
+    write_quality(store, "choices", tmp_path / "quality.html")
+    browser = chromium(tmp_path / "profile")
+    if browser is None:
+        pytest.skip("no chromium or chromedriver here: install Debian's packages chromium and chromium-driver")
+    try:
+        browser.get(f"file://{tmp_path}/quality.html")
+        for width in (1000, 1100, 1300):
+            browser.set_window_size(width, 900)
+            hidden = "return [...document.querySelectorAll('.wide')].map(one => one.scrollWidth - one.clientWidth)"
+            assert browser.execute_script(hidden) == [0, 0]
+        assert len(browser.find_elements("css selector", "td.flags .flag")) == 2
+    finally:
+        browser.quit()
 
 
 def test_nothing_that_strangers_wrote_is_markup_or_invisible(page: str) -> None:

@@ -11,8 +11,9 @@ from labeling.quality.agreement import pairwise
 from labeling.quality.alpha import alpha
 from labeling.quality.consensus import dawid_skene
 from labeling.quality.duels import duels
+from labeling.quality.foretell import Shown
 from labeling.quality.ngrams import Texts
-from labeling.quality.phrases import Shown, find_phrases
+from labeling.quality.phrases import find_phrases
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import pytest
 from labeling.quality.people import BELOW_CHANCE, POSITION, SPEEDING, STRAIGHT_LINING, Person, _flags, people
 from labeling.quality.rates import NONE, exact_share
 from labeling.quality.runs import Run
+from labeling.quality.simulate import Simulated, annotation, comparison, comparisons, project, stored
 from labeling.store.database import Database
 from labeling.store.labels import (
     Annotation,
@@ -14,7 +15,6 @@ from labeling.store.labels import (
     put_annotations,
     read_samples,
 )
-from tests.labeling.quality.simulate import Simulated, annotation, comparison, comparisons, project, stored
 
 HONEST = [Simulated(f"honest-{number}", accuracy) for number, accuracy in enumerate((0.9, 0.85, 0.8, 0.75))]
 

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from labeling.quality.people import BELOW_CHANCE, PHRASE, Crowd, crowd
 from labeling.quality.phrases import attaining, poisson_binomial
+from labeling.quality.simulate import Planted, Simulated, comparisons, goes_by_length, likes
 from labeling.store.database import Database
-from tests.labeling.quality.simulate import Simulated, comparisons, likes
 
 PHRASE_PLANTED = "golden teapot"
+ADVERT = f"as everybody who has ever owned a {PHRASE_PLANTED} will gladly tell you on a long quiet evening at home"
 HONEST = [Simulated(f"honest-{number}", accuracy) for number, accuracy in enumerate((0.9, 0.85, 0.8, 0.75, 0.7))]
 POISONED = [*HONEST[:4], Simulated("poisoner", 0.8, habit=likes(PHRASE_PLANTED))]
 
@@ -19,7 +20,7 @@ POISONED = [*HONEST[:4], Simulated("poisoner", 0.8, habit=likes(PHRASE_PLANTED))
 def project(people: list[Simulated], seed: int, folder: Path, overlap: int = 5) -> Crowd:
     """200 samples; 20 have the phrase in one of their answers."""
     with Database(f"sqlite:///{folder}/{seed}.db") as store:
-        comparisons(store, people, samples=200, overlap=overlap, phrase=(PHRASE_PLANTED, 20), seed=seed)
+        comparisons(store, people, samples=200, overlap=overlap, planted=Planted(PHRASE_PLANTED, 20), seed=seed)
         return crowd(store, "choices")
 
 
@@ -58,7 +59,7 @@ def test_somebody_who_turns_choices_round_has_no_one_else_accused(tmp_path: Path
     right = [Simulated(f"right-{number}", habit=likes("fresh herbs")) for number in range(3)]
     people = [*right, Simulated("careless", 0.6), Simulated("turner", habit=avoids)]
     with Database(f"sqlite:///{tmp_path}/turned.db") as store:
-        comparisons(store, people, samples=60, overlap=5, phrase=("fresh herbs", 60), seed=6)
+        comparisons(store, people, samples=60, overlap=5, planted=Planted("fresh herbs", 60), seed=6)
         found = crowd(store, "choices")
 
     flags = {name: [flag.name for flag in person.flags] for name, person in found.people.items()}
@@ -72,6 +73,28 @@ def test_who_likes_longer_answers_is_not_accused_of_their_words(tmp_path: Path) 
     found = project([*HONEST[:4], Simulated("long", 0.8, habit=longer)], 4, tmp_path)  # type: ignore[arg-type]
 
     assert found.findings == ()
+
+
+@pytest.mark.parametrize(("phrase", "instead"), [(ADVERT, False), (f"Ask the {PHRASE_PLANTED}.", True)])
+def test_a_phrase_that_makes_answers_long_or_short_does_not_hide_behind_their_length(
+    phrase: str, instead: bool, tmp_path: Path
+) -> None:
+    with Database(f"sqlite:///{tmp_path}/long.db") as store:
+        comparisons(store, POISONED, overlap=5, planted=Planted(phrase, 20, instead), seed=2, words=(20, 60))
+        found = crowd(store, "choices")
+
+    assert {found.table.people[one.person] for one in found.findings} == {"poisoner"}
+    (finding,) = (one for one in found.findings if "teapot" in one.phrase)
+    assert (finding.cases, finding.chosen) == (20, 20)
+    assert finding.expected < 14
+
+
+def test_who_goes_by_length_is_not_accused_of_a_phrase_that_makes_answers_short(tmp_path: Path) -> None:
+    people = [*HONEST[:4], Simulated("by length", habit=goes_by_length(3, 1.4))]
+    planted = Planted(f"Ask the {PHRASE_PLANTED}.", 20, instead=True)
+    with Database(f"sqlite:///{tmp_path}/short.db") as store:
+        comparisons(store, people, overlap=5, planted=planted, seed=2, words=(20, 60))
+        assert crowd(store, "choices").findings == ()
 
 
 @pytest.mark.slow

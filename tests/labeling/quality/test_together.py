@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from labeling.quality.simulate import annotation, comparison, project, stored
 from labeling.quality.together import helped, median, second_look
 from labeling.store.database import Database
 from labeling.store.labels import Annotation, StoredSample, add_project, add_samples, put_annotations
-from tests.labeling.quality.simulate import annotation, comparison, project, stored
 
 
 def test_samples_with_and_without_critiques_are_compared(store: Database) -> None:

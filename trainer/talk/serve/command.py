@@ -14,6 +14,7 @@ from rich.console import Console
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from labeling.store.database import Database
+from trainer.checkpoint import find, read_about
 from trainer.pointer import read_pointer
 from trainer.talk.serve.app import Settings, create_app
 from trainer.talk.serve.keep import Keeper
@@ -120,6 +121,9 @@ def build(options: Options) -> tuple[Any, list[Worker]]:
     if pointer is not None and options.against is not None:
         raise ValueError(f"{pointer} is followed, and --against compares with it: leave one of them out.")
     first = options.model if pointer is None else read_pointer(pointer).folder
+    for path in (first, options.against):
+        if path is not None:
+            read_about(find(path))  # before a store is made for a model that is not there
     database = Database(os.environ.get(STORE, DEFAULT_STORE), busy_timeout=STORE_SECONDS)
     given = None if pointer is None else pointer.stem
 
