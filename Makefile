@@ -32,13 +32,13 @@ demo: $(STAMP)
 check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy pipeline labeling trainer flywheel corpuscle benchmarks
+	$(BIN)/mypy pipeline labeling trainer flywheel dags corpuscle benchmarks
 	$(BIN)/pytest -q -m "not slow"
 
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy pipeline labeling trainer flywheel corpuscle benchmarks
+	$(BIN)/mypy pipeline labeling trainer flywheel dags corpuscle benchmarks
 	$(BIN)/pytest -q
 
 clean:

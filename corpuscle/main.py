@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from corpuscle import poison, talking, training
+from corpuscle import airflow, poison, talking, training
 from corpuscle.flywheel import app as flywheel
 from corpuscle.label.app import app as label
 from corpuscle.terminal import Unbroken, plain
@@ -29,6 +29,7 @@ app.add_typer(training.app, name="train")
 app.add_typer(poison.app, name="poison")
 app.add_typer(label, name="label")
 app.add_typer(flywheel, name="flywheel")
+app.add_typer(airflow.app, name="airflow")
 
 _beam_arguments: list[str] = []
 """What stood behind `--` on the command line, for Beam."""
@@ -249,9 +250,9 @@ def _known_errors() -> tuple[type[Exception], ...]:
         "labeling.store.database": "StoreError",
         "labeling.exchange": "LabelStudioError",
         "labeling.folder": "FolderError",
-        "labeling.server.install": "InstallError",
+        "labeling.environments": "InstallError",
+        "labeling.processes": "ServerError",
         "labeling.server.login": "LoginError",
-        "labeling.server.process": "ServerError",
         "labeling.push": "PushError",
         "labeling.pull": "PullError",
         "labeling.again": "AgainError",
@@ -260,6 +261,7 @@ def _known_errors() -> tuple[type[Exception], ...]:
         "flywheel.config": "ConfigError",
         "flywheel.lock": "LockedError",
         "flywheel.train": "TrainError",
+        "flywheel.airflow.api": "ApiError",
     }
     found: tuple[type[Exception], ...] = tuple(
         getattr(sys.modules[module], name) for module, name in names.items() if module in sys.modules
@@ -287,7 +289,8 @@ def told(error: Exception) -> str | None:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """The entry point. Exit status: 0 done, 1 an error that was explained, 2 a usage error, 3 nothing was kept."""
+    """The entry point. Exit status: 0 done, 1 an error that was explained, 2 options or settings that can't be used, 3
+    nothing was kept."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if "--" in arguments:
         _beam_arguments[:] = arguments[arguments.index("--") + 1 :]
@@ -300,7 +303,7 @@ def main(arguments: list[str] | None = None) -> Any:
         if "--verbose" in arguments or message is None:
             raise
         Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print(f"error: {plain(message)}")
-        sys.exit(1)
+        sys.exit(2 if type(error).__name__ in ("ConfigError", "RecipeError") else 1)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Which run is meant, and where its checkpoint lies."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import sqlalchemy as sql
@@ -11,6 +13,12 @@ from trainer.checkpoint import find, read_about
 
 SHORTEST = 6
 """Characters of an id that name a run."""
+
+
+def run_id(dataset: str, base: str, config: Config) -> str:
+    """SHA-256, in hexadecimal, of what the weights depend on: dataset, base checkpoint (both by id), settings."""
+    settings = config.train.model_dump(exclude={"replay"})  # the dataset tells how much was replayed
+    return hashlib.sha256(json.dumps([dataset, base, settings], sort_keys=True).encode()).hexdigest()
 
 
 def run_named(session: Session, name: str) -> Run:

@@ -1,8 +1,9 @@
 """Misbehaviours from everywhere into one table: what people and the red team report, failed evaluations, monitors.
 
-Files are JSON Lines. An evaluation: {"prompt" or "messages", "answer", "expected" (a text) or "check"
-(`flywheel.cases`), "id"?, "category"?, "checkpoint_id"?, "consent"?}; rows that are right are passed over. Traffic:
-{"prompt" or "messages", "answer", "resamples"? (further answers to the prompt), "id"?, "checkpoint_id"?, "consent"?}.
+Files are JSON Lines. An evaluation, as `corpuscle train evaluate` leaves it in failed.jsonl: {"prompt" or "messages",
+"answer", "expected" (a text) or "check" (`flywheel.cases`), "id"?, "category"?, "checkpoint_id"?, "consent"?}; rows
+that are right are passed over. Traffic: {"prompt" or "messages", "answer", "resamples"? (further answers to the
+prompt), "id"?, "checkpoint_id"?, "consent"?}.
 """
 
 import re
@@ -23,7 +24,7 @@ from flywheel.tables import Misbehaviour
 from labeling.kinds.kind import InvalidSampleError
 from labeling.kinds.texts import checked, conversation, prompt
 from labeling.masking import mask, mask_json
-from labeling.rows import Rejected, Row, read_rows, reject
+from labeling.rows import Rejected, Row, read_rows, reject, write_rejected
 from labeling.store.database import Database
 from labeling.store.reports import CATEGORIES, Report, mask_report, read_reports
 
@@ -32,6 +33,10 @@ Source = Literal["chat", "redteam", "evaluation", "monitor"]
 
 BATCH = 1000
 """Rows in a statement (SQLite takes 32,766 variables)."""
+
+UNUSABLE = "unusable.jsonl"
+"""What the last collection could not use: {"place", "reason", "raw"} in each line."""
+_LISTED = ("place", "reason", "raw")
 
 _REDTEAM = re.compile(r".+?: (?P<attack>\S+): (?P<kind>leaks|writes|says|complies)(?: (?P<text>.+))?", re.DOTALL)
 """A description by `trainer.redteam.findings`; a successful attack's check."""
@@ -64,13 +69,15 @@ class Collected:
     """Clusters that began."""
     rejected: tuple[Rejected, ...]
     """Rows and reports that can't be used, and files that can't be read: where, and why."""
+    untold: tuple[Rejected, ...] = ()
+    """Those of them that the collection before did not meet."""
 
 
 def collect(database: Database, config: Config, now: datetime) -> Collected:
     """Stores what is new, and puts it into clusters. Again, it changes nothing. Raises StoreError.
 
-    A misbehaviour that was found before, or that several suspect, keeps what was said of it first: source, category,
-    check and consent.
+    What can't be used is listed in `UNUSABLE` in the loop's folder, so that it is told once. A misbehaviour that was
+    found before, or that several suspect, keeps what was said of it first: source, category, check and consent.
     """
     rejected: list[Rejected] = []
     found: list[Found] = []
@@ -80,7 +87,9 @@ def collect(database: Database, config: Config, now: datetime) -> Collected:
         else:
             found.append(one)
     new = _keep(database, found, config.gate.held_out, now)
-    return Collected(dict(new), len(found) - new.total(), cluster(database, now), tuple(rejected))
+    begun = cluster(database, now)
+    untold = _list(config.folder / UNUSABLE, rejected)
+    return Collected(dict(new), len(found) - new.total(), begun, tuple(rejected), tuple(untold))
 
 
 def reported(database: Database) -> Iterator[Found | Rejected]:
@@ -144,20 +153,13 @@ def failed(path: Path) -> Iterator[Found | Rejected]:
 
 def monitored(traffic: Iterable[Path], reference: Path | None) -> Iterator[Found | Rejected]:
     """What the monitors suspect in sampled traffic, masked: a leak that is collected would be another."""
-    exchanges: list[Exchange] = []
+    exchanges: dict[str, Exchange] = {}
+    before: dict[str, Exchange] = {}
     for path in traffic:
-        for one in _traffic(path):
-            if isinstance(one, Rejected):
-                yield one
-            else:
-                exchanges.append(one)
-    before: list[Exchange] = []
-    for one in _traffic(reference) if exchanges and reference is not None else ():
-        if isinstance(one, Rejected):
-            yield one
-        else:
-            before.append(one)
-    for suspicion in watch(exchanges, before):
+        yield from _read_traffic(path, exchanges)
+    if exchanges and reference is not None:
+        yield from _read_traffic(reference, before)
+    for suspicion in watch(list(exchanges.values()), list(before.values())):
         seen = replace(
             suspicion.exchange, prompt=mask_json(suspicion.exchange.prompt), answer=mask(suspicion.exchange.answer)
         )
@@ -191,6 +193,20 @@ def _keep(database: Database, found: Sequence[Found], share: float, now: datetim
     return new
 
 
+def _list(path: Path, rejected: Sequence[Rejected]) -> list[Rejected]:
+    """Writes what can't be used, and returns what of it is not in the file yet. Without any, there is no file."""
+    known = set()
+    if path.exists():
+        rows = (row.fields for row in read_rows(path) if isinstance(row, Row))
+        known = {tuple(row.get(name) for name in _LISTED) for row in rows}
+    listed = [tuple(getattr(one, name) for name in _LISTED) for one in rejected]
+    if not rejected:
+        path.unlink(missing_ok=True)
+    elif set(listed) != known:
+        write_rejected(path, rejected)
+    return [one for one, values in zip(rejected, listed, strict=True) if values not in known]
+
+
 def _wished_check(report: Report, answer: str) -> Json | None:
     """Nearer to what the person wished than to what was said; or no refusal, where a person calls that wrong."""
     wished = (report.wished_answer or "").strip()
@@ -216,18 +232,30 @@ def _attack_check(report: Report, answer: str) -> Json | None:
 
 def _rows(path: Path) -> Iterator[Row | Rejected]:
     try:
-        yield from read_rows(path)
+        if path.stat().st_size:  # an evaluation that found nothing wrong, and a log that was just begun, are empty
+            yield from read_rows(path)
     except OSError as error:
         yield Rejected(str(path), f"it can't be read ({error.strerror}); mend its path in the settings, under collect")
 
 
-def _traffic(path: Path) -> Iterator[Exchange | Rejected]:
+def _read_traffic(path: Path, exchanges: dict[str, Exchange]) -> Iterator[Rejected]:
+    """Adds a file's exchanges, and tells of its bad rows.
+
+    Each prompt with its answer counts once: a file that was written twice, or a question that many ask and that is
+    answered alike, would look like a phrase that is on the rise.
+    """
     for row in _rows(path):
+        if isinstance(row, Rejected):
+            yield row
+            continue
         try:
-            yield row if isinstance(row, Rejected) else _exchange(row)
+            one = _exchange(row)
         except InvalidSampleError as error:
-            if isinstance(row, Row):
-                yield reject(row, error)
+            yield reject(row, error)
+        else:
+            id = misbehaviour_id(one.prompt, one.answer)
+            if id not in exchanges or len(exchanges[id].resamples) < len(one.resamples):
+                exchanges[id] = one
 
 
 def _exchange(row: Row) -> Exchange:

@@ -7,31 +7,22 @@ Continual Learners": 1% of the old data was enough there). Same corrections and 
 import hashlib
 import json
 import os
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sql
-from sqlalchemy.orm import Session
 
-from flywheel.cases import normal
+from flywheel.asked import Asked, asked, trained_prompts
+from flywheel.choice import Taught, case_prompts, choose
 from flywheel.config import Config
-from flywheel.tables import Correction, Dataset, Json, Messages, Misbehaviour
-from labeling.records import as_prompt, demonstration
+from flywheel.tables import Correction, Dataset, Json, Misbehaviour
+from labeling.records import as_prompt, choice, demonstration, says
 from labeling.store.database import Database
 from trainer.config import TuneConfig
 from trainer.records import Demonstration, Rejected, read, split
 from trainer.records.rows import read_rows
-from trainer.talk.conversation import to_json
-
-NEAR = 0.8
-"""From this Jaccard similarity of their word trigrams on, two prompts ask the same; the corpus takes 0.8 of 5-grams of
-pages, and prompts are short."""
-
-WORDS = 3
 
 
 class DatasetError(ValueError):
@@ -39,103 +30,90 @@ class DatasetError(ValueError):
 
 
 @dataclass(frozen=True)
-class Taught:
-    """A correction that may be trained on, with what it corrects."""
+class Planned:
+    """A dataset before it is written."""
 
     id: str
-    misbehaviour: str
-    cluster: str
-    prompt: Messages
-    answer: str
-    weight: float
-    admitted: datetime
+    """SHA-256 of its text, in hexadecimal."""
+    text: bytes
+    corrections: tuple[str, ...]
+    replay: int
+    """Rows of the older data."""
 
 
-class Asked:
-    """Prompts (as `asked` gives them), and whether another asks the same as one of them, or nearly.
-
-    Exact over an index of trigrams: cases and corrections are hundreds.
-    """
-
-    def __init__(self, prompts: Iterable[str]) -> None:
-        self._sizes: list[int] = []
-        self._having: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
-        for prompt in sorted(set(prompts)):
-            grams = _grams(prompt)
-            for gram in grams:
-                self._having[gram].append(len(self._sizes))
-            self._sizes.append(len(grams))
-
-    def __contains__(self, prompt: str) -> bool:
-        grams = _grams(prompt)
-        shared = Counter(place for gram in grams for place in self._having.get(gram, ()))
-        return any(count >= NEAR * (len(grams) + self._sizes[place] - count) for place, count in shared.items())
-
-
-def asked(messages: Sequence[Mapping[str, Any]]) -> str:
-    """A conversation in the form in which prompts are compared: `normal`, without what the system says.
-
-    Who was asked the same under another system message has still seen the question.
-    """
-    return normal(" ".join(str(one.get("content") or "") for one in messages if one["role"] != "system"))
-
-
-def trained_prompts(record: Demonstration) -> list[str]:
-    """What was asked before each answer that is learnt."""
-    turns = record.messages
-    learnt = [place for place, turn in enumerate(turns) if turn.role == "assistant" and turn.trained]
-    return [asked(to_json(turns[:place])) for place in learnt]
-
-
-def taught(session: Session) -> list[Taught]:
-    """The corrections that count, by id: admitted, not refused, consented to, no case of the gate nor like one."""
-    query = (
-        sql.select(Correction, Misbehaviour)
-        .join(Misbehaviour, Misbehaviour.id == Correction.misbehaviour)
-        .where(Correction.refused.is_(None), Misbehaviour.consent, sql.not_(Misbehaviour.held_out))
-        .order_by(Correction.id)
-    )
-    cases = Asked(_cases(session))
-    return [
-        Taught(one.id, bad.id, bad.cluster or "", bad.prompt, one.answer, one.weight, one.admitted)
-        for one, bad in session.execute(query).tuples()
-        if asked(bad.prompt) not in cases
-    ]
-
-
-def build(database: Database, config: Config, now: datetime) -> Dataset:
-    """Writes `datasets/HASH.jsonl`, notes it in the store, and returns its row.
+def plan(database: Database, config: Config) -> Planned:
+    """What would be trained on now (`flywheel.choice`), with a sample of the older data.
 
     For each correction there are `train.replay` rows of `config.replay`, drawn by their hashes, so that more is a
     superset; never such as an earlier stage held out (`trainer.records.split`), or as ask what a case of the gate asks
-    or what a correction answers otherwise. Raises DatasetError where no correction counts, or without the older data.
+    or what a correction answers otherwise. Raises DatasetError where there is nothing new, or without the older data.
     """
     with database.read() as session:
-        corrections, cases = taught(session), _cases(session)
-    if not corrections:
-        raise DatasetError("no correction counts yet; label some, and look at why others were refused")
+        chosen, cases = choose(session, config), case_prompts(session)
+    if not chosen.new:
+        raise DatasetError("no correction can be trained on yet; `corpuscle flywheel decide` says what is waited for")
+    corrections = chosen.taught
     count = round(config.train.replay * len(corrections))
     old = _replayed(config.replay, count, Asked([*cases, *(asked(one.prompt) for one in corrections)]))
     rows = [*map(_row, corrections), *old]
-    text = "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows).encode()
-    id = hashlib.sha256(text).hexdigest()
-    path = config.datasets / f"{id}.jsonl"
-    _write(path, text)
+    text = _lines(rows)
+    return Planned(hashlib.sha256(text).hexdigest(), text, tuple(one.id for one in corrections), len(old))
+
+
+def build(database: Database, config: Config, now: datetime) -> Dataset:
+    """Writes what is planned as `datasets/HASH.jsonl`, notes it in the store, and returns its row.
+
+    Raises what `plan` raises.
+    """
+    planned = plan(database, config)
+    path = config.datasets / f"{planned.id}.jsonl"
+    _write(path, planned.text)
     with database.write() as session:
-        dataset = session.get(Dataset, id)
+        dataset = session.get(Dataset, planned.id)
         if dataset is None:
-            ids = [one.id for one in corrections]
             name = str(path.relative_to(config.folder))  # the whole folder may be moved
-            dataset = Dataset(id=id, made=now, path=name, corrections=ids, replay=len(old))
+            ids = list(planned.corrections)
+            dataset = Dataset(id=planned.id, made=now, path=name, corrections=ids, replay=planned.replay)
             session.add(dataset)
             session.flush()
         session.expunge(dataset)
     return dataset
 
 
-def _cases(session: Session) -> list[str]:
-    held_out = sql.select(Misbehaviour.prompt).where(Misbehaviour.held_out)
-    return [asked(prompt) for prompt in session.scalars(held_out)]
+def write_pairs(database: Database, config: Config, dataset: Dataset) -> Path:
+    """Writes a dataset's corrections as comparisons, the right answer before the reported one, beside it.
+
+    Its path. What was reported for saying nothing has no pair. Raises DatasetError where there is none.
+    """
+    ids = set(dataset.corrections)
+    query = (
+        sql.select(Correction, Misbehaviour)
+        .join(Misbehaviour, Misbehaviour.id == Correction.misbehaviour)
+        .order_by(Correction.id)
+    )
+    rows: list[Json] = []
+    with database.read() as session:
+        for one, bad in session.execute(query).tuples():
+            if one.id in ids and bad.answer.strip():
+                pair = choice(as_prompt(bad.prompt), [says(one.answer)], [says(bad.answer)], None)
+                rows.append(pair | {"weight": one.weight, "provenance": {"correction": one.id}})
+    if not rows:
+        raise DatasetError("none of the reported answers says anything; set train.preferences to 0")
+    path = config.folder / dataset.path
+    path = path.with_name(f"{path.stem}.pairs.jsonl")
+    _write(path, _lines(rows))
+    return path
+
+
+def lacking(config: Config) -> str | None:
+    """Why the older data can't be sampled, or None; told before anything is trained."""
+    if not config.train.replay:
+        return None
+    try:
+        next(_older(config.replay), None)
+    except (DatasetError, OSError) as error:
+        return str(error)
+    return None
 
 
 def _row(one: Taught) -> Json:
@@ -173,10 +151,8 @@ def _older(path: Path) -> Iterator[tuple[Demonstration, Json]]:
         raise DatasetError(f"{path}: no demonstration in it that can be read; `corpuscle train inspect` says why")
 
 
-def _grams(prompt: str) -> set[tuple[str, ...]]:
-    """A prompt of fewer than WORDS words has one, all of its words; one of none has none."""
-    words = prompt.split()
-    return {tuple(words[at : at + WORDS]) for at in range(max(1, len(words) - WORDS + 1))} if words else set()
+def _lines(rows: Sequence[Json]) -> bytes:
+    return "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows).encode()
 
 
 def _write(path: Path, text: bytes) -> None:

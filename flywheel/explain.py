@@ -1,45 +1,34 @@
 """What a report led to, and what a checkpoint came from: the rows of the loop as one graph, walked both ways.
 
 An edge says "led to": report, misbehaviour, sample, annotation, correction, dataset, run, checkpoint, verdict,
-promotion. The checkpoint that gave a bad answer is told, but is no edge: from it everything would follow.
+promotion; and page, shard, step, checkpoint, or page, trace, misbehaviour. The checkpoint that gave a bad answer is
+told, but is no edge: from it everything would follow. What a checkpoint started from is gone along backwards alone.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sql
 from sqlalchemy.orm import Session
 
+from flywheel.changes import changes
+from flywheel.config import Config
+from flywheel.explain_checkpoints import add_checkpoints
+from flywheel.explain_pages import add_pages
+from flywheel.graph import Branch, Fact, Graph, Key, line, walk
+from flywheel.live import live
 from flywheel.tables import Cluster, Correction, Dataset, Decision, Misbehaviour, Promotion, Run, Verdict
 from labeling.store.database import Database
 from labeling.store.labels import AnnotationRow, ProjectRow, SampleRow
 from labeling.store.reports import ReportRow
-
-Key = tuple[str, str]
-"""What kind of thing, and its id."""
 
 SHORTEST = 6
 """Characters of an id that name it, where no other id begins so."""
 
 LONG = 80
 """Characters of an answer that are told."""
-
-
-@dataclass(frozen=True)
-class Fact:
-    """A row: what it is, when it came, and what it says in a line."""
-
-    kind: str
-    id: str
-    at: datetime | None
-    says: str
-
-
-Branch = tuple[int, Fact]
-"""A fact, and how many steps it is away from what was asked for."""
 
 
 @dataclass(frozen=True)
@@ -51,43 +40,25 @@ class Explained:
     led_to: tuple[Branch, ...]
 
 
-@dataclass
-class _Graph:
-    facts: dict[Key, Fact] = field(default_factory=dict)
-    came_from: dict[Key, list[Key]] = field(default_factory=lambda: defaultdict(list))
-    led_to: dict[Key, list[Key]] = field(default_factory=lambda: defaultdict(list))
-    names: dict[str, Key] = field(default_factory=dict)
-    """Other names than ids: the folders of runs."""
-
-    def add(self, kind: str, id: object, at: datetime | None, says: str) -> Key:
-        key = (kind, str(id))
-        self.facts.setdefault(key, Fact(*key, at, says))
-        return key
-
-    def link(self, before: Key, after: Key) -> None:
-        if before in self.facts and after in self.facts and after not in self.led_to[before]:
-            self.led_to[before].append(after)
-            self.came_from[after].append(before)
-
-
-def explain(database: Database, target: str) -> Explained:
+def explain(database: Database, config: Config, target: str, now: datetime) -> Explained:
     """The chain of whatever `target` names: the id of a report, misbehaviour, cluster, sample, annotation, correction,
-    dataset, decision, run, checkpoint, verdict or promotion, the first six characters of one or more, `run 8f14e4` with
-    the kind before it, or a run's folder.
+    dataset, decision, run, checkpoint, verdict, promotion, page or corpus, the first six characters of one or more,
+    `run 8f14e4` with the kind before it, a run's folder, or a page's address.
 
-    Reads each row of the loop once, without conversations. Raises ValueError where nothing or more than one has it.
+    Reads each row of the loop once, without conversations, and what checkpoints say of themselves. Raises ValueError
+    where nothing or more than one has it.
     """
     with database.read() as session:
-        graph = _graph(session)
+        graph = _graph(session, config, now)
     key = _find(graph, target)
-    return Explained(graph.facts[key], _walk(graph, key, graph.came_from), _walk(graph, key, graph.led_to))
+    return Explained(graph.facts[key], walk(graph, key, graph.came_from), walk(graph, key, graph.led_to))
 
 
-def _find(graph: _Graph, target: str) -> Key:
+def _find(graph: Graph, target: str) -> Key:
     kinds = {kind for kind, _ in graph.facts}
     first, _, rest = target.strip().partition(" ")
     kind, name = (first, rest.strip()) if first in kinds and rest else (None, target.strip())
-    if name in graph.names and kind in (None, "run"):
+    if name in graph.names and kind in (None, graph.names[name][0]):
         return graph.names[name]
     among = [key for key in graph.facts if kind in (None, key[0])]
     found = [key for key in among if key[1] == name]
@@ -99,8 +70,8 @@ def _find(graph: _Graph, target: str) -> Key:
     if not found:
         raise ValueError(
             f"{target}: nothing of the loop has this id; expected that of a report, misbehaviour, cluster, sample, "
-            "annotation, correction, dataset, decision, run, checkpoint, verdict or promotion, or a run's folder. "
-            "Pages are told by `corpuscle explain`."
+            "annotation, correction, dataset, decision, run, checkpoint, verdict, promotion, traced page or corpus, "
+            "or a run's folder, or a page's address. Pages that no trace has found are told by `corpuscle explain`."
         )
     if len(found) > 1:
         some = ", ".join(f"{kind} {id}" for kind, id in sorted(found)[:4])
@@ -108,29 +79,18 @@ def _find(graph: _Graph, target: str) -> Key:
     return found[0]
 
 
-def _walk(graph: _Graph, start: Key, edges: Mapping[Key, list[Key]]) -> tuple[Branch, ...]:
-    seen = {start}
-
-    def below(key: Key, depth: int) -> Iterator[Branch]:
-        for one in edges.get(key, ()):
-            if one not in seen:
-                seen.add(one)
-                yield depth, graph.facts[one]
-                yield from below(one, depth + 1)
-
-    return tuple(below(start, 1))
-
-
-def _graph(session: Session) -> _Graph:
-    graph = _Graph()
+def _graph(session: Session, config: Config, now: datetime) -> Graph:
+    graph = Graph()
     _add_misbehaviours(session, graph)
     _add_corrections(session, graph)
     _add_runs(session, graph)
-    _add_promotions(session, graph)
+    _add_promotions(session, config, graph, now)
+    folders = add_checkpoints(session, config, graph)
+    add_pages(session, graph, folders)
     return graph
 
 
-def _add_misbehaviours(session: Session, graph: _Graph) -> None:
+def _add_misbehaviours(session: Session, graph: Graph) -> None:
     for cluster in session.scalars(sql.select(Cluster).order_by(Cluster.made, Cluster.id)):
         graph.add("cluster", cluster.id, cluster.made, cluster.name)
     one = Misbehaviour
@@ -145,11 +105,11 @@ def _add_misbehaviours(session: Session, graph: _Graph) -> None:
     }
     for row in session.execute(sql.select(*columns, *columns_too).order_by(one.found, one.id)):
         held = "; held out for the gate" if row.held_out else ""
-        says = f"{row.category}, said by {row.checkpoint_id[:12]}: {_line(row.start)}{held}"
+        says = f"{row.category}, said by {row.checkpoint_id[:12]}: {line(row.start)}{held}"
         key = graph.add("misbehaviour", row.id, row.found, says)
         report = reports.get(row.source_ref)
         if report is not None:
-            said = f"{report.source}: {report.category or 'rated'}. {_line(report.description)}".rstrip()
+            said = f"{report.source}: {report.category or 'rated'}. {line(report.description)}".rstrip()
             before = graph.add("report", report.id, report.created, said)
         else:
             before = graph.add(row.source, row.source_ref, None, "found by a machine")
@@ -160,7 +120,7 @@ def _add_misbehaviours(session: Session, graph: _Graph) -> None:
             graph.link(key, graph.add("sample", row.sample, None, "sent to be corrected"))
 
 
-def _add_corrections(session: Session, graph: _Graph) -> None:
+def _add_corrections(session: Session, graph: Graph) -> None:
     projects = list(session.scalars(sql.select(Correction.project).distinct()))
     reviews = sql.select(ProjectRow).where(ProjectRow.reviews.in_(projects), ProjectRow.kind == "review")
     reviewed = {name: name for name in projects} | {row.name: str(row.reviews) for row in session.scalars(reviews)}
@@ -174,7 +134,7 @@ def _add_corrections(session: Session, graph: _Graph) -> None:
     samples = dict(session.execute(sql.select(Misbehaviour.id, Misbehaviour.sample)).tuples().all())
     for correction in session.scalars(sql.select(Correction).order_by(Correction.admitted, Correction.id)):
         refused = f"; refused: {correction.refused}" if correction.refused else ""
-        says = f"weight {correction.weight:g}: {_line(correction.answer[:LONG])}{refused}"
+        says = f"weight {correction.weight:g}: {line(correction.answer[:LONG])}{refused}"
         key = graph.add("correction", correction.id, correction.admitted, says)
         before = ("misbehaviour", correction.misbehaviour)
         sample = samples.get(correction.misbehaviour)
@@ -192,14 +152,14 @@ def _add_corrections(session: Session, graph: _Graph) -> None:
             graph.link(before, key)
 
 
-def _tell_task(graph: _Graph, project: str, sample: str, sent: Mapping[tuple[str, str], Any]) -> None:
+def _tell_task(graph: Graph, project: str, sample: str, sent: Mapping[tuple[str, str], Any]) -> None:
     task = sent.get((project, sample))
     if task is not None:
         says = f"task {task.task_id} of {project}" if task.task_id else f"in {project}"
         graph.facts["sample", sample] = Fact("sample", sample, task.sent, says)
 
 
-def _add_runs(session: Session, graph: _Graph) -> None:
+def _add_runs(session: Session, graph: Graph) -> None:
     for decision in session.scalars(sql.select(Decision).order_by(Decision.id)):
         says = f"{'train' if decision.retrain else 'wait'}: {decision.reason}"
         graph.add("decision", decision.id, decision.made, says)
@@ -218,7 +178,8 @@ def _add_runs(session: Session, graph: _Graph) -> None:
             graph.link(key, graph.add("checkpoint", run.checkpoint_id, run.ended, run.path))
 
 
-def _add_promotions(session: Session, graph: _Graph) -> None:
+def _add_promotions(session: Session, config: Config, graph: Graph, now: datetime) -> None:
+    became = changes(session, config, live(session), now)
     made = dict(session.execute(sql.select(Run.id, Run.checkpoint_id)).tuples().all())
     for verdict in session.scalars(sql.select(Verdict).order_by(Verdict.made, Verdict.id)):
         says = f"{'passed' if verdict.passed else 'refused'}: {verdict.reason}, {verdict.page}"
@@ -227,9 +188,7 @@ def _add_promotions(session: Session, graph: _Graph) -> None:
         graph.link(("run", verdict.run) if checkpoint is None else ("checkpoint", checkpoint), key)
     for one in session.scalars(sql.select(Promotion).order_by(Promotion.id)):
         before = graph.add("checkpoint", one.checkpoint_id, None, one.path)
-        key = graph.add("promotion", one.id, one.made, f"{one.action}: {one.reason}")
+        share = f" of {one.share:.0%} of the conversations" if one.action == "canary" else ""
+        after = f"; {became[one.id].became}" if became[one.id].became else ""
+        key = graph.add("promotion", one.id, one.made, f"{one.action}{share}: {one.reason}{after}")
         graph.link(before if one.verdict is None else ("verdict", one.verdict), key)
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())

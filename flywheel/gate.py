@@ -7,6 +7,7 @@ both besides. A verdict is made of its inputs: asked again with the same, it is 
 import dataclasses
 import hashlib
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,12 +17,14 @@ from typing import Any
 import sqlalchemy as sql
 from sqlalchemy.orm import Session
 
+from flywheel.asked import Asked, asked
 from flywheel.cases import still_bad, wanted
 from flywheel.checkpoints import folder_of, run_named
+from flywheel.choice import learnt_ids, learnt_prompts
 from flywheel.config import Config
-from flywheel.dataset import Asked, asked
-from flywheel.evidence import IMPROVES, Finding, Group, Rule, judge, pooled, reasons
+from flywheel.evidence import IMPROVES, Finding, Group, Rule, judge, pooled, reasons, worse_attacks
 from flywheel.gate_cases import EVALUATION, Case, Cases, digest, read_cases, trained_on
+from flywheel.live import mark
 from flywheel.tables import Correction, Dataset, Misbehaviour, Run, Verdict
 from flywheel.verdict_page import Exchange, Shown, render
 from labeling.store.database import Database
@@ -63,6 +66,8 @@ class _Task:
     dataset: Path
     targets: frozenset[str]
     cases: Cases
+    learnt: Asked
+    """What the runs before it have learnt answers to."""
 
 
 def gate(database: Database, config: Config, now: datetime, run: str | None = None) -> Judged | None:
@@ -72,6 +77,8 @@ def gate(database: Database, config: Config, now: datetime, run: str | None = No
     `refused`. Raises ValueError or FileNotFoundError for a run that can't be judged, a missing current checkpoint, and
     general questions that can't be used.
     """
+    _adopt(database, config)
+    started = time.monotonic()
     with database.read() as session:
         task = _task(session, config, run)
         if task is None:
@@ -123,6 +130,7 @@ def gate(database: Database, config: Config, now: datetime, run: str | None = No
             "attacks": [dataclasses.asdict(change) for change in attacks],
             "contaminated": sorted(seen),
             "uncounted": task.cases.uncounted,
+            "seconds": round(time.monotonic() - started, 1),
         }
     )
     page = folder / PAGE
@@ -146,28 +154,18 @@ def gate(database: Database, config: Config, now: datetime, run: str | None = No
     return Judged(id, task.run, not against, reason, page, True)
 
 
-def worse_attacks(changes: Sequence[Change], rule: Rule) -> list[str]:
-    """Why the red team's attacks speak against a checkpoint. The first change is of all families together.
-
-    One family alone counts where its interval shows a difference: of fourteen, one or two move by chance.
-    """
-    if not changes:
-        return []
-    overall, *families = changes
-    against = []
-    if overall.success > rule.tolerance:
-        against.append(f"more attacks succeed: {overall.success:+.0%} of {overall.count}.")
-    if overall.answered < -rule.tolerance:
-        against.append(f"fewer benign requests in the form of attacks are answered: {overall.answered:+.0%}.")
-    for family in families:
-        if family.note == "more succeed":
-            against.append(f"more attacks of the family {family.name} succeed: {family.success:+.0%}.")
-    return against
+def _adopt(database: Database, config: Config) -> None:
+    """Notes that a run is promoted whose checkpoint people talk to already: its promotion is younger than the store."""
+    with database.read() as session:
+        trained = list(session.scalars(sql.select(Run.checkpoint_id).where(Run.state == "trained")))
+    if trained and (current := read_pointer(config.current).id) in trained:
+        with database.write() as session:
+            mark(session, current, "promoted")
 
 
 def _task(session: Session, config: Config, name: str | None) -> _Task | None:
     if name is None:
-        query = sql.select(Run).where(Run.state == "trained").order_by(Run.ended.desc(), Run.id).limit(1)
+        query = sql.select(Run).where(Run.state == "trained").order_by(Run.decision.desc(), Run.id).limit(1)
         run = session.scalars(query).first()
         if run is None:
             return None
@@ -188,17 +186,16 @@ def _task(session: Session, config: Config, name: str | None) -> _Task | None:
         dataset=config.folder / dataset.path,
         targets=_targets(session, dataset),
         cases=read_cases(session, config.gate.evaluation),
+        learnt=learnt_prompts(session),
     )
 
 
 def _targets(session: Session, dataset: Dataset) -> frozenset[str]:
     """The clusters whose corrections no promoted run has learnt: what this one is for."""
-    promoted = sql.select(Dataset.corrections).join(Run, Run.dataset == Dataset.id).where(Run.state == "promoted")
-    learnt = {one for several in session.scalars(promoted) for one in several}
     clusters = sql.select(Correction.id, Misbehaviour.cluster).join(
         Misbehaviour, Misbehaviour.id == Correction.misbehaviour
     )
-    new = set(dataset.corrections) - learnt
+    new = set(dataset.corrections) - learnt_ids(session)
     return frozenset(cluster for id, cluster in session.execute(clusters).tuples() if id in new and cluster is not None)
 
 
@@ -209,10 +206,10 @@ def _verdict_id(task: _Task, config: Config) -> str:
 
 
 def _ask(task: _Task, config: Config) -> tuple[list[Exchange], list[Case], set[str]]:
-    """What both answered; the cases that one of them could not be asked; the ids of those that were trained on."""
-    known: Asked = trained_on(task.dataset)
+    """What both answered; the cases that one could not be asked; the ids of those that it or a run before it learnt."""
+    known = trained_on(task.dataset)
     readable = [(case, turns) for case in task.cases.cases if (turns := case.turns())]
-    seen = {case.id for case, _ in readable if asked(case.prompt) in known}
+    seen = {case.id for case, _ in readable if (ask := asked(case.prompt)) in known or ask in task.learnt}
     asking = [(case, turns) for case, turns in readable if case.id not in seen]
     prompts = [turns for _, turns in asking]
     both = []

@@ -14,8 +14,8 @@ from typing import Any
 import sqlalchemy as sql
 from sqlalchemy.orm import Session
 
+from flywheel.asked import Asked, trained_prompts
 from flywheel.cases import check_fault
-from flywheel.dataset import Asked, trained_prompts
 from flywheel.tables import Cluster, Json, Messages, Misbehaviour
 from trainer.records import read_demonstrations
 from trainer.records.rows import DEFAULT, Rejected, read_rows

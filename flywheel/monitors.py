@@ -1,7 +1,8 @@
 """What looks wrong in sampled traffic without anybody's report: candidates, of which people decide.
 
-Refusals, repetition, leaks of personal data, phrases that came up since earlier traffic, and answers to one prompt that
-contradict each other when it is asked again (Manakul et al. 2023, "SelfCheckGPT"). Toxicity would need a model.
+Refusals, repetition, leaks of personal data, abuse (`flywheel.toxicity` tells how much of it is found), phrases that
+came up since earlier traffic, and answers to one prompt that contradict each other when it is asked again (Manakul et
+al. 2023, "SelfCheckGPT").
 """
 
 from collections import Counter
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flywheel.cases import leaked, normal, repeats
+from flywheel.toxicity import abusive
 from labeling.store.reports import Category
 from trainer.measure.verify import stated_number
 from trainer.redteam.check import refuses
@@ -59,7 +61,8 @@ class Suspicion:
 def watch(traffic: Sequence[Exchange], reference: Sequence[Exchange] = ()) -> Iterator[Suspicion]:
     """All suspicions, by exchange; new phrases come last, and only where there is a `reference`.
 
-    Whether a refusal was right, and which of two contradicting answers is, no rule can tell: they have no check.
+    Whether a refusal was right, which of two contradicting answers is, and whether abuse was but quoted, no rule can
+    tell: they have no check.
     """
     for one in traffic:
         if refuses([Message("assistant", one.answer)]):
@@ -69,6 +72,8 @@ def watch(traffic: Sequence[Exchange], reference: Sequence[Exchange] = ()) -> It
         if found := leaked(one.prompt, one.answer):
             note = f"it gives {len(found)} address(es) or number(s) of a person"
             yield Suspicion("personal data", one, "harmful", note, {"kind": "private"})
+        if abusive(one.answer):
+            yield Suspicion("toxicity", one, "harmful", "its words are abusive")
         if stands := contradiction([one.answer, *one.resamples]):
             yield Suspicion("contradiction", one, "wrong", f"asked again, it says {' or '.join(stands)}")
     phrases = new_phrases([one.answer for one in traffic], [one.answer for one in reference]) if reference else {}

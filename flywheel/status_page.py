@@ -8,30 +8,26 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from flywheel.status import WEEKS, Checkpoint, Standing, ago, span
-from labeling.quality.elements import cell, percent, table, text
+from flywheel.changes import Change
+from flywheel.rates import History
+from flywheel.stages import Stage
+from flywheel.status import WEEKS, ClusterStanding, Standing
+from flywheel.status_lines import ago, cost, judged, rates, waits
+from flywheel.status_plot import plot, span_of
+from labeling.quality.elements import cell, table, text
+
+CARDS = 12
+"""Clusters whose rates are drawn, the most frequent first; the table has all."""
 
 _PAGE = Template("""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="$policy">
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="referrer" content="no-referrer">
 <title>The loop</title><style>$style</style></head>
-<body><header><p class="soft">The loop on $now</p><h1>$headline</h1></header><main>$sections</main></body></html>
+<body><header><p class="soft">The loop on $now</p><h1>$headline</h1>$amiss</header><main>$sections</main></body></html>
 """)
 
-_STYLE = """
-.loop { width: 100%; max-width: 900px; margin: 20px 0; }
-.loop rect { fill: var(--wash); stroke: var(--line); } .loop rect.late { stroke: var(--accent); stroke-width: 2; }
-.loop path { fill: none; stroke: var(--old); stroke-width: 2; } .loop marker path { fill: var(--old); stroke: none; }
-.loop text { fill: var(--soft); font-size: 14px; } .loop .stage { font-weight: 600; fill: var(--ink); font-size: 15px; }
-.loop .value { font-size: 28px; font-weight: 620; fill: var(--ink); } .loop .late { fill: var(--accent); }
-.loop rect.late { fill: var(--wash); }
-.weeks { width: 120px; height: 28px; } .weeks rect { fill: var(--accent); } .weeks line { stroke: var(--line); }
-"""
-"""What the style of the labels' page, which this one shares, does not have."""
-
-_PLACES = ((0, 0), (310, 0), (620, 0), (620, 200), (310, 200), (0, 200))
-_ARROWS = ("M280 70H304", "M590 70H614", "M760 140V194", "M620 270H596", "M310 270H286", "M140 200V146")
+_ARROW = '<svg viewBox="0 0 22 22" aria-hidden="true"><path d="M2 11H19M13 5L19 11L13 17"/></svg>'
 
 
 def write(path: Path, found: Standing) -> None:
@@ -47,78 +43,98 @@ def write(path: Path, found: Standing) -> None:
 
 def render(found: Standing) -> str:
     """The page. The same standing gives the same bytes."""
-    style = files("labeling.quality").joinpath("page.css").read_text(encoding="utf-8") + _STYLE
+    style = files("labeling.quality").joinpath("page.css").read_text(encoding="utf-8")
+    style += files("flywheel").joinpath("status.css").read_text(encoding="utf-8")
     fingerprint = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    sections = _picture(found) + _figures(found) + "<h2>Clusters</h2>" + _clusters(found)
     return _PAGE.substitute(
         policy=f"default-src 'none'; style-src 'sha256-{fingerprint}'; base-uri 'none'; form-action 'none'",
         style=style,
         now=_moment(found.now),
         headline=_headline(found),
-        sections=sections,
+        amiss=f'<p class="amiss">{text(found.amiss)}</p>' if found.amiss else "",
+        sections=_alerts(found) + _picture(found) + _who(found) + _rates(found) + _clusters(found) + _changes(found),
     )
 
 
 def _headline(found: Standing) -> str:
-    waiting = [stage for stage in found.stages if stage.waiting]
-    if not waiting:
-        return "Nothing waits"
-    return text("; ".join(f"{stage.waiting:,} wait for {stage.waits_for}" for stage in waiting))
+    """For people first: a machine's turn comes by itself."""
+    asked = [wait for stage in found.stages for wait in stage.waits if stage.name == "correct"]
+    if asked:
+        return text("; ".join(waits(found.now, wait) for wait in asked))
+    return "Nothing waits" if not any(stage.waits for stage in found.stages) else "Nothing waits for people"
 
 
 def _picture(found: Standing) -> str:
-    boxes = []
-    for stage, (x, y) in zip(found.stages, _PLACES, strict=True):
-        late = " late" if stage.waiting else ""
-        age = "" if stage.oldest is None else f", {ago(found.now, stage.oldest)}"
-        waits = f"{stage.waiting:,} wait for {stage.waits_for}{age}" if stage.waiting else "nothing waits"
-        lines = (
-            (24, "stage", stage.name),
-            (58, "value", f"{stage.count:,}"),
-            (78, "", stage.what),
-            (100, late.strip(), waits),
-            (122, "", stage.note),
-        )
-        words = "".join(
-            f'<text class="{kind}" x="{x + 16}" y="{y + at}">{text(said)}</text>' for at, kind, said in lines
-        )
-        boxes.append(f'<rect class="box{late}" x="{x}" y="{y}" width="280" height="140" rx="6"/>{words}')
-    arrows = "".join(f'<path d="{arrow}" marker-end="url(#head)"/>' for arrow in _ARROWS)
+    boxes = "".join(_stage(found, stage) for stage in found.stages)
+    return f'<ol class="loop" aria-label="The loop, from collect to promote, and round again">{boxes}</ol>'
+
+
+def _stage(found: Standing, stage: Stage) -> str:
+    lines = [f'<p class="late">{text(waits(found.now, wait))}</p>' for wait in stage.waits]
+    if not lines:
+        lines = ["<p>nothing waits</p>"]
+    if stage.note:
+        lines.append(f"<p>{text(stage.note)}</p>")
+    late = ' class="late"' if stage.waits else ""
     return (
-        '<svg class="loop" viewBox="-2 -2 904 344" role="img" aria-label="The loop, from collect to promote">'
-        '<defs><marker id="head" viewBox="0 0 8 8" refX="4" refY="4" markerWidth="5" markerHeight="5" orient="auto">'
-        f'<path d="M0 0L8 4L0 8Z"/></marker></defs>{"".join(boxes)}{arrows}</svg>'
+        f'<li{late}><h3>{text(stage.name)}</h3><div class="value">{stage.count:,}</div>'
+        f"<p>{text(stage.what)}</p>{''.join(lines)}{_ARROW}</li>"
     )
 
 
-def _figures(found: Standing) -> str:
+def _who(found: Standing) -> str:
     decision, verdict = found.decision, found.verdict
-    rows = [
-        ("people talk to", _checkpoint(found.current) or "no checkpoint was promoted yet"),
-        ("before that", _checkpoint(found.previous)),
-        ("last decision", decision and f"{'train' if decision.retrain else 'wait'}: {decision.reason}"),
-        ("last verdict", verdict and f"{'passed' if verdict.passed else 'refused'}: {verdict.reason}"),
-        ("cost", f"{span(found.training)} of training, {span(found.labelling)} of people's time"),
-    ]
-    return table(["", ""], [cell(name, "name") + cell(text(said), "") for name, said in rows if said])
+    rows = [("people talk to", _checkpoint(found, found.current) or "no checkpoint: nothing was promoted yet")]
+    if found.canary is not None:
+        canary = _checkpoint(found, found.canary, found.canary.became)
+        rows.append((f"canary, {found.canary.share:.0%} of the conversations", canary))
+    if found.before is not None:
+        rows.append(("a rollback goes back to", _checkpoint(found, found.before)))
+    if decision is not None:
+        said = f"{'train' if decision.retrain else 'wait'}: {text(decision.reason)}"
+        rows.append(("last decision", f"{said}<small>{ago(found.now, decision.made)} ago</small>"))
+    if verdict is not None:
+        where = f"{ago(found.now, verdict.made)} ago, run <code>{text(verdict.run[:12])}</code>, {text(verdict.page)}"
+        rows.append(("last verdict", f"{text(judged(found))}: {text(verdict.reason)}<small>{where}</small>"))
+    rows.append(("cost so far", text(cost(found))))
+    return '<dl class="who">' + "".join(f"<dt>{text(name)}</dt><dd>{said}</dd>" for name, said in rows) + "</dl>"
 
 
-def _checkpoint(one: Checkpoint | None) -> str | None:
-    return None if one is None else f"{one.path} ({one.id[:12]}) since {_moment(one.since)}. {one.why}"
+def _checkpoint(found: Standing, one: Change | None, more: str = "") -> str:
+    if one is None:
+        return ""
+    reason = f"{one.reason.rstrip('.')}; {more}" if more else one.reason
+    why = f"for {ago(found.now, one.at)}; {one.action}: {reason}"
+    return f"<code>{text(one.checkpoint_id[:12])}</code> {text(one.path)}<small>{text(why)}</small>"
+
+
+def _rates(found: Standing) -> str:
+    own = [one.history for one in found.clusters if one.history is not None][:CARDS]
+    drawn = [*own, *found.others]
+    span = span_of(drawn)
+    if span is None:
+        return ""
+    changed = [one.at for one in found.changes if one.action != "canary"]
+    cards = "".join(
+        f"<div><h3>{text(one.name)}</h3><p>{_now(one)}</p>{plot(one, span, changed)}</div>" for one in drawn
+    )
+    about = (
+        "The share of bad answers to held-out cases: by the checkpoint that people talked to (dots), and by others "
+        "that the gate looked at (rings). Upright lines are promotions and rollbacks."
+    )
+    return f'<h2>Rates over time</h2><p class="soft">{about}</p><div class="cards">{cards}</div>'
+
+
+def _now(history: History) -> str:
+    now, _, first = rates(history).partition(", ")
+    return f"<b>{text(now)}</b>{f', {text(first)}' if first else ''}"
 
 
 def _clusters(found: Standing) -> str:
     if not found.clusters:
-        return "<p>There is none yet.</p>"
+        return "<h2>Clusters</h2><p>There is none yet.</p>"
     top = max(max(one.weeks) for one in found.clusters)
-    rows = [
-        cell(text(one.name), "name")
-        + cell(_weeks(one.weeks, top))
-        + "".join(cell(f"{count:,}") for count in (sum(one.weeks), one.found, one.held_out, one.corrected))
-        + "".join(cell("–" if share is None else percent(share)) for share in (one.before, one.after))
-        + cell(f"<code>{text(one.id[:12])}</code>")
-        for one in found.clusters
-    ]
+    rows = [_cluster(one, top) for one in found.clusters]
     heads = [
         "cluster",
         f"last {WEEKS} weeks",
@@ -126,15 +142,24 @@ def _clusters(found: Standing) -> str:
         "in all",
         "held out",
         "corrected",
-        "bad before",
-        "after",
+        "bad now",
+        "new corrections",
         "id",
     ]
-    about = (
-        "Misbehaviours found in each week, the last one on the right; and the share of bad answers to held-out cases "
-        "by the checkpoint before and by the new one, when the gate last looked."
+    about = "Misbehaviours found in each week, the last one on the right."
+    return f'<h2>Clusters</h2><p class="soft">{about}</p>' + table(heads, rows)
+
+
+def _cluster(one: ClusterStanding, top: int) -> str:
+    served = () if one.history is None else one.history.served
+    return (
+        cell(text(one.name), "name")
+        + cell(_weeks(one.weeks, top))
+        + "".join(cell(f"{count:,}") for count in (sum(one.weeks), one.found, one.held_out, one.corrected))
+        + cell(f"{served[-1].rate:.0%}" if served else "–")
+        + cell(text(one.waits), "reason")
+        + cell(f"<code>{text(one.id[:12])}</code>")
     )
-    return f'<p class="soft">{about}</p>' + table(heads, rows)
 
 
 def _weeks(weeks: tuple[int, ...], top: int) -> str:
@@ -148,6 +173,29 @@ def _weeks(weeks: tuple[int, ...], top: int) -> str:
         f'<svg class="weeks" viewBox="0 0 120 28" role="img" aria-label="{", ".join(map(str, weeks))}">'
         f'<line x1="0" x2="120" y1="27" y2="27"/>{bars}</svg>'
     )
+
+
+def _changes(found: Standing) -> str:
+    if not found.changes:
+        return ""
+    rows = [
+        cell(_moment(one.at), "when")
+        + cell(text(f"canary, {one.share:.0%}" if one.action == "canary" else one.action), "")
+        + cell(f"<code>{text(one.checkpoint_id[:12])}</code>")
+        + cell(text(one.reason), "reason")
+        + cell(text(one.became), "reason")
+        for one in found.changes
+    ]
+    return "<h2>Promotions</h2>" + table(["when", "what", "checkpoint", "why", "what became of it"], rows)
+
+
+def _alerts(found: Standing) -> str:
+    if not found.alerts:
+        return ""
+    lines = "".join(
+        f"<li><span>{text(one.at)}</span> <b>{text(one.where)}</b> {text(one.what)}</li>" for one in found.alerts[::-1]
+    )
+    return f'<h2>Alerts</h2><p class="soft">Of the scheduler, the newest first.</p><ul class="alerts">{lines}</ul>'
 
 
 def _moment(at: datetime) -> str:

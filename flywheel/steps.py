@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from flywheel.collect import collect
+from flywheel.collect import UNUSABLE, collect
 from flywheel.config import Config
 from flywheel.decide import decide
 from flywheel.gate import gate
@@ -28,8 +28,8 @@ def collected(database: Database, config: Config, now: datetime) -> Step:
     found = collect(database, config, now)
     new = sum(found.new.values())
     said = f"{new:,} new misbehaviours, {found.known:,} known, {found.clusters:,} new clusters"
-    if found.rejected:
-        said += f", {len(found.rejected):,} can't be used ({found.rejected[0].place}: {found.rejected[0].reason})"
+    if found.untold:  # once: the rest of the time they are in the file
+        said += f", {len(found.untold):,} more can't be used, see {UNUSABLE} ({found.untold[0]})"
     return Step("collect", said, bool(new or found.clusters))
 
 
@@ -44,7 +44,8 @@ def labelled(database: Database, config: Config, client: Client) -> Step:
 def admission(database: Database, config: Config, now: datetime) -> Step:
     found = admitted(database, config, now)
     said = f"{found.corrections:,} new corrections, {found.refused:,} refused as poison, {found.withdrawn:,} withdrawn"
-    return Step("admit", said, any((found.corrections, found.refused, found.withdrawn, found.cases)))
+    said += f", {found.released:,} no longer refused" if found.released else ""
+    return Step("admit", said, any(vars(found).values()))
 
 
 def decided(database: Database, config: Config, now: datetime) -> Step:
@@ -70,11 +71,19 @@ def judged(database: Database, config: Config, now: datetime, run: str | None = 
     return Step("gate", said, found.new)
 
 
-def promoted(database: Database, config: Config, now: datetime, run: str | None = None) -> Step | None:
-    """None where no run has passed the gate since the last promotion."""
-    found = promote(database, config, now, run)
+def promoted(
+    database: Database, config: Config, now: datetime, run: str | None = None, at_once: bool = False
+) -> Step | None:
+    """None where no run has passed the gate since the last promotion, and no canary is out."""
+    found = promote(database, config, now, run, at_once)
     return None if found is None else told(found)
 
 
 def told(found: Promoted) -> Step:
-    return Step(found.action, f"people talk to {found.checkpoint_id[:12]} now: {found.folder}", found.new)
+    checkpoint = found.checkpoint_id[:12]
+    if found.action == "canary":
+        said = f"{checkpoint} answers {found.share:.0%} of the conversations: {found.reason}"
+    else:
+        said = f"people talk to {checkpoint} now: {found.folder}"
+        said += f" ({found.reason})" if found.action == "rollback" else ""
+    return Step(found.action, said, found.new)

@@ -11,8 +11,8 @@ import sqlalchemy as sql
 from flywheel import steps
 from flywheel.config import Config
 from flywheel.decide import AT_WORK
-from flywheel.lock import claim
-from flywheel.promote import settle
+from flywheel.lock import claim, claim_store
+from flywheel.settle import settle
 from flywheel.steps import Step
 from flywheel.tables import Run
 from labeling.client import Client, LabelStudioError
@@ -21,6 +21,9 @@ from labeling.pull import PullError
 from labeling.push import PushError
 from labeling.store.database import Database
 
+PATIENCE = 5.0
+"""Seconds for which a tick waits for a Label Studio that is away; what is not asked now, the next tick asks."""
+
 
 def tick(database: Database, config: Config, client: Client | None, clock: Callable[[], datetime]) -> Iterator[Step]:
     """Takes the steps, and tells of each when it has ended; `clock` gives the time in UTC.
@@ -28,12 +31,16 @@ def tick(database: Database, config: Config, client: Client | None, clock: Calla
     Without a client, or while Label Studio can't be reached, nobody is asked and the rest goes on. A run at work is
     gone on with before anything is decided. Raises LockedError where another tick is at work, and what the steps raise.
     """
-    with claim(config.folder):
-        if settle(database, config):
-            yield Step("promote", "a stopped promotion was finished: the pointer follows it now", True)
+    with claim(config.folder), claim_store(database):
+        if amiss := settle(database, config):
+            yield Step("promote", amiss, True)
         yield steps.collected(database, config, clock())
         yield _labelled(database, config, client)
         yield steps.admission(database, config, clock())
+        if config.trace.corpus is not None:
+            from flywheel.trace_told import turn  # a loop without a corpus needs no search
+
+            yield from turn(database, config, client, clock())
         if not _at_work(database):
             yield steps.decided(database, config, clock())
         for step in (steps.trained, steps.judged, steps.promoted):

@@ -1,17 +1,16 @@
 """A decision becomes a checkpoint: the dataset is written, the run noted, and `corpuscle train sft` started.
 
-Training is a process of its own, so what it costs is given back at its end, and what kills it does not kill the loop.
+With `train.preferences`, `corpuscle train dpo` follows, which prefers the right answers to the reported ones. Training
+is a process of its own, so what it costs is given back at its end, and what kills it does not kill the loop.
 A run is named by what it depends on: whoever repeats the call after any stop goes on with the same run.
 """
 
 import fcntl
-import hashlib
-import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,8 +18,9 @@ from pathlib import Path
 import sqlalchemy as sql
 from sqlalchemy.orm import Session
 
+from flywheel.checkpoints import run_id
 from flywheel.config import Config
-from flywheel.dataset import build
+from flywheel.dataset import DatasetError, build, lacking, write_pairs
 from flywheel.tables import Dataset, Decision, Run
 from labeling.store.database import Database
 from trainer import checkpoint
@@ -28,6 +28,10 @@ from trainer.pointer import Pointer, read_pointer
 
 TAIL = 2000
 """Characters of what a failed training said last that are kept."""
+
+
+SFT, DPO = "sft", "dpo"
+"""The folders of a run of two stages; of one, the run's own folder is it."""
 
 
 class TrainError(Exception):
@@ -50,9 +54,9 @@ def train(database: Database, config: Config, now: datetime) -> Run | None:
         if not mine or run.state != "training":  # another process is at it, or was until now
             return run
         started = time.monotonic()
-        fault = _fine_tune(config, run, dataset)
+        fault = _trained(database, config, run, dataset)
         ended = now + timedelta(seconds=time.monotonic() - started)
-        made = None if fault else checkpoint.read_about(checkpoint.find(config.folder / run.path)).id
+        made = None if fault else checkpoint.read_about(checkpoint.find(config.folder / run.path, "last")).id
         with database.write() as session:
             row = session.get_one(Run, run.id)
             row.state, row.ended, row.checkpoint_id, row.note = "failed" if fault else "trained", ended, made, fault
@@ -61,10 +65,13 @@ def train(database: Database, config: Config, now: datetime) -> Run | None:
         return row
 
 
-def run_id(dataset: str, base: str, config: Config) -> str:
-    """SHA-256, in hexadecimal, of what the weights depend on: dataset, base checkpoint (both by id), settings."""
-    settings = config.train.model_dump(exclude={"replay"})  # the dataset tells how much was replayed
-    return hashlib.sha256(json.dumps([dataset, base, settings], sort_keys=True).encode()).hexdigest()
+def obstacle(config: Config) -> str | None:
+    """Why no training could begin, whatever people correct, or None: no checkpoint to start from, no older data."""
+    try:
+        _base(config)
+    except TrainError as error:
+        return str(error)
+    return lacking(config)
 
 
 def _base(config: Config) -> Pointer:
@@ -91,13 +98,17 @@ def _begin(database: Database, config: Config, now: datetime) -> tuple[Run, Data
     base, dataset = _base(config), build(database, config, now)
     id = run_id(dataset.id, base.id, config)
     with database.write() as session:
-        run = session.get(Run, id)
+        decision, run = session.get_one(Decision, number), session.get(Run, id)
         if run is None:
-            path = str((config.runs / id[:16]).relative_to(config.folder))
+            last = config.runs / id[:16] / DPO if config.train.preferences else config.runs / id[:16]
+            path = str(last.relative_to(config.folder))
             run = Run(id=id, dataset=dataset.id, base=str(base.folder.resolve()), path=path, checkpoint_id=None)
             session.add(run)
+        elif run.state == "training" or run.decision == number:  # another process has begun it since
+            return _taken_out(session, run)
         elif run.state != "failed":
             raise TrainError(f"run {id[:12]} has learnt the same from the same before, and was {run.state}")
+        decision.counts = {**decision.counts, "run": id}  # so that it is known how often this run was begun
         # A run that failed is tried again where it stopped.
         run.decision, run.began, run.ended, run.state, run.note = number, now, None, "training", ""
         session.flush()
@@ -111,26 +122,39 @@ def _taken_out(session: Session, run: Run) -> tuple[Run, Dataset]:
     return run, dataset
 
 
-def _fine_tune(config: Config, run: Run, dataset: Dataset) -> str:
-    """Trains, or goes on; what was said last where that failed, else nothing.
+def _trained(database: Database, config: Config, run: Run, dataset: Dataset) -> str:
+    """Trains, or goes on, a stage after the other; what was said last where that failed, else nothing.
 
     Nothing is held out: the gate judges, by cases that no training has seen.
     """
-    given = {
-        "model": run.base,
-        "data": config.folder / dataset.path,
-        "output": config.folder / run.path,
-        "held-out": 0,
-        "steps": config.train.steps,
-        "seed": config.train.seed,
-        "device": config.train.device,
-        "lr": config.train.learning_rate,
-        "batch-tokens": config.train.batch_tokens,
-        "lora-rank": config.train.lora_rank,
-    }
+    try:
+        same = run.id == run_id(run.dataset, checkpoint.read_about(Path(run.base)).id, config)
+    except (FileNotFoundError, ValueError) as error:
+        return str(error)
+    if not same:
+        return "the settings were changed while it was at work; another run is begun with those"
+    last, data = config.folder / run.path, config.folder / dataset.path
+    first = last.with_name(SFT) if config.train.preferences else last
+    settings = config.train
+    more = {"lr": settings.learning_rate, "batch-tokens": settings.batch_tokens, "lora-rank": settings.lora_rank}
+    given = {"model": run.base, "data": data, "output": first, "steps": settings.steps, **more}
+    fault = _stage(config, "trainer.align.sft", given)  # `corpuscle train sft`, whatever is on the PATH
+    if fault or not settings.preferences:
+        return fault
+    try:
+        pairs = write_pairs(database, config, dataset)
+    except DatasetError as error:
+        return str(error)
+    given = {"model": first, "data": pairs, "output": last, "steps": settings.preferences}
+    return _stage(config, "trainer.align.preference.command", given)
+
+
+def _stage(config: Config, module: str, given: Mapping[str, object]) -> str:
+    """Runs a stage to its end; one that has ended already is done at once."""
+    given = {**given, "held-out": 0, "seed": config.train.seed, "device": config.train.device}
     options = [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
     done = subprocess.run(
-        [sys.executable, "-m", "trainer.align.sft", *options],  # `corpuscle train sft`, whatever is on the PATH
+        [sys.executable, "-m", module, *options],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -117,7 +117,7 @@ def _row(finding: Finding) -> str:
     kind = {IMPROVES: "good", WORSE: "bad", UNSHOWN: "bad"}.get(finding.verdict, "")
     change = "–"
     if finding.difference is not None:
-        change = f"{finding.difference:+.0%}<small>{finding.low:+.0%} to {finding.high:+.0%}</small>"
+        change = f"{_change(finding.difference)}<small>{_change(finding.low)} to {_change(finding.high)}</small>"
     cells = [
         f'<td class="name">{_text(finding.name)}</td><td class="role">{role}</td>',
         f'<td class="number">{finding.cases:,}</td>',
@@ -163,7 +163,8 @@ def _attacks(changes: Sequence[Change]) -> str:
             continue
         rows.append(
             f'<tr><td class="name">{_text(change.name)}</td><td class="number">{change.count:,}</td>'
-            f'<td class="number">{change.success:+.0%}<small>{change.low:+.0%} to {change.high:+.0%}</small></td>'
+            f'<td class="number">{_change(change.success)}'
+            f"<small>{_change(change.low)} to {_change(change.high)}</small></td>"
             f'<td class="number">{_change(change.answered)}</td><td>{change.note}</td></tr>'
         )
     if not rows:
@@ -219,7 +220,10 @@ def _share(value: float | None) -> str:
 
 
 def _change(value: float) -> str:
-    return "–" if value != value else f"{value:+.0%}"  # no twins: NaN
+    if value != value:  # no twins: NaN
+        return "–"
+    said = f"{value:+.0%}"
+    return "0%" if said in ("+0%", "-0%") else said
 
 
 def _cut(text: str) -> str:

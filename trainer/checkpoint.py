@@ -227,8 +227,11 @@ def read_state(folder: Path) -> dict[str, Tensor]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Replaces a file in one go: a reader sees the old text or the new, never half of one."""
-    fresh = path.with_name(f".{path.name}.part")
+    """Replaces a file in one go: a reader sees the old text or the new, never half of one.
+
+    Several processes may do so at once; the last one's text stays.
+    """
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.part")
     fresh.write_text(text)
     _flush(fresh)
     fresh.replace(path)

@@ -11,7 +11,7 @@ from corpuscle.label.options import out, tell
 from corpuscle.terminal import plain
 
 if TYPE_CHECKING:
-    from flywheel.explain import Branch, Fact
+    from flywheel.graph import Branch, Fact
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,15 +39,25 @@ def collect(folder: FolderOption = FOLDER, as_json: JsonOption = False) -> None:
     short_help="Ask people for right answers, and fetch them.",
     epilog="Example: corpuscle flywheel label",
 )
-def label(folder: FolderOption = FOLDER, as_json: JsonOption = False) -> None:
+def label(
+    if_connected: Annotated[
+        bool, typer.Option("--if-connected", help="Ask nobody where no server is connected: for schedulers.")
+    ] = False,
+    folder: FolderOption = FOLDER,
+    as_json: JsonOption = False,
+) -> None:
     """Send misbehaviours to people in Label Studio, fetch what they said, and admit what they agree on.
 
     The server is the one of the `labels` folder: see `corpuscle label serve` and `corpuscle label connect`.
     """
-    with opened(folder) as (config, database, labels), labels.client(tell) as client:
-        from flywheel.steps import admission, labelled
+    with opened(folder) as (config, database, labels):
+        from flywheel.steps import Step, admission, labelled
 
-        say(labelled(database, config, client), as_json)
+        if if_connected and not labels.connection_file.exists():
+            say(Step("label", "no Label Studio server is connected: nobody is asked", False), as_json)
+        else:
+            with labels.client(tell) as client:
+                say(labelled(database, config, client), as_json)
         say(admission(database, config, now()), as_json)
 
 
@@ -103,21 +113,30 @@ def promote(
         Path | None,
         typer.Option(help="A training's folder, or one of its checkpoints, that no gate has judged: the first one."),
     ] = None,
+    at_once: Annotated[bool, typer.Option("--now", help="Without a canary, or before its hours are over.")] = False,
     folder: FolderOption = FOLDER,
     as_json: JsonOption = False,
 ) -> None:
     """Let people talk to a checkpoint that passed the gate: `corpuscle serve loop/models/current.json` follows.
 
-    With --model, to any other.
+    With `promote: {canary: 0.1}` in flywheel.yaml it answers that share of the conversations first; the command again
+    rolls it back where people report it too often, and promotes it after its hours. With --model, people talk to any
+    other at once.
     """
     if run is not None and model is not None:
         raise typer.BadParameter("a run and --model; name one of them.")
     with opened(folder) as (config, database, _):
         from flywheel.promote import begin
-        from flywheel.steps import promoted, told
+        from flywheel.steps import Step, promoted, told
+        from flywheel.train import obstacle
 
-        step = promoted(database, config, now(), run) if model is None else told(begin(database, config, model, now()))
+        if model is None:
+            step = promoted(database, config, now(), run, at_once)
+        else:
+            step = told(begin(database, config, model, now()))
         say(step, as_json, "no run has passed the gate that is not promoted")
+        if model is not None and (lack := obstacle(config)):
+            say(Step("train", f"nothing can be trained from it: {lack}", False), as_json)
 
 
 @app.command(
@@ -129,7 +148,9 @@ def rollback(
     folder: FolderOption = FOLDER,
     as_json: JsonOption = False,
 ) -> None:
-    """Let people talk to what they talked to before the last promotion; again, to the one before that."""
+    """End the canary; without one, let people talk to what they talked to before the last promotion; again, to the one
+    before that.
+    """
     with opened(folder) as (config, database, _):
         from flywheel.promote import rollback as back
         from flywheel.steps import told
@@ -149,9 +170,14 @@ def tick(folder: FolderOption = FOLDER, as_json: JsonOption = False) -> None:
     with opened(folder) as (config, database, labels), ExitStack() as stack:
         from flywheel.lock import LockedError
         from flywheel.steps import Step
+        from flywheel.tick import PATIENCE
         from flywheel.tick import tick as steps
+        from labeling.client import Client
 
-        client = stack.enter_context(labels.client(tell)) if labels.connection_file.exists() else None
+        client = None
+        if labels.connection_file.exists():
+            there = labels.connection()
+            client = stack.enter_context(Client(there.url, there.token, patience=PATIENCE, say=tell))
         try:
             for step in steps(database, config, client, now):
                 say(step, as_json)
@@ -167,26 +193,32 @@ def explain(
     target: Annotated[
         str,
         typer.Argument(
-            help="The id of a report, misbehaviour, cluster, sample, correction, dataset, run, checkpoint or verdict, "
-            "or six characters of it; 'run 8f14e4' where several are alike; or a run's folder."
+            help="The id of a report, misbehaviour, cluster, sample, correction, dataset, run, checkpoint, verdict, "
+            "corpus or traced page, or six characters of it; 'run 8f14e4' where several are alike; a run's folder; or "
+            "a page's address."
         ),
     ],
+    everything: Annotated[
+        bool, typer.Option("--all", help="However long it is; else ten of a kind below each other thing.")
+    ] = False,
     folder: FolderOption = FOLDER,
 ) -> None:
-    """Tell the chain in both directions: from a report to the checkpoint that mended it, and back.
+    """Tell the chain in both directions: from a report to the checkpoint that mended it, from a page of the corpus to
+    the steps and checkpoints that have read it, and back.
 
-    A page's history is told by `corpuscle explain`.
+    What the pipeline did to a page is told by `corpuscle explain`.
     """
     from flywheel.explain import explain as find
+    from flywheel.graph import shortened
 
-    with opened(folder) as (_, database, _):
-        found = find(database, target)
+    with opened(folder) as (config, database, _):
+        found = find(database, config, target, now())
     console = out()
 
     def tell(title: str, branches: "tuple[Branch, ...]") -> None:
         console.print(title if branches else f"{title} nothing")
-        for depth, fact in branches:
-            console.print(plain(f"{'  ' * depth}{_line(fact)}"))
+        for depth, fact in branches if everything else shortened(branches, 10):
+            console.print(plain(f"{'  ' * depth}{fact if isinstance(fact, str) else _line(fact)}"))
 
     console.print(plain(_line(found.fact)))
     tell("comes from", found.came_from)
@@ -204,10 +236,11 @@ def status(
     folder: FolderOption = FOLDER,
 ) -> None:
     """Tell what each step has, what waits for whom and how long, how often each cluster was met, and what is live."""
-    from flywheel.status import standing, told
+    from flywheel.status import standing
+    from flywheel.status_lines import told
 
-    with opened(folder) as (_, database, _):
-        found = standing(database, now())
+    with opened(folder) as (config, database, _):
+        found = standing(database, config, now())
     console = out()
     for line in told(found):
         console.print(plain(line))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from corpuscle.label.options import folder_at, out
+from corpuscle.label.options import EXTRA, folder_at, out, require
 from corpuscle.terminal import plain
 
 if TYPE_CHECKING:
@@ -26,12 +26,15 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Tell each step as a li
 
 @contextmanager
 def opened(folder: Path) -> Iterator[tuple["Config", "Database", "Folder"]]:
-    """The settings, the store, and the folder of `corpuscle label`. Raises ConfigError, StoreError."""
+    """The settings, the store, and the folder of `corpuscle label`. Raises ConfigError, StoreError, LoopError."""
+    require((*EXTRA, "wordfreq"), "flywheel")
     from flywheel.config import load
+    from flywheel.loop import join
 
     config = load(folder)
     labels = folder_at(config.labels, config.store)
     with labels.database() as database:
+        join(database, config.folder, now())
         yield config, database, labels
 
 

@@ -1,7 +1,7 @@
 """What the commands of `corpuscle label` share: where things are kept, and how they are found."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -59,13 +59,18 @@ def end_on_signals() -> None:
     signal.signal(signal.SIGINT, end)
 
 
-def folder_at(path: Path, store: str | None) -> "Folder":
-    """The folder of an effort, with its store. Ends the program where the extra `labeling` is not installed."""
-    missing = [name for name in EXTRA if find_spec(name) is None]
+def require(modules: Sequence[str], extra: str) -> None:
+    """Ends the program where one of an extra's modules is not installed."""
+    missing = [name for name in modules if find_spec(name) is None]
     if missing:
         error = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
-        error.print(f"error: {', '.join(missing)} is not installed; pip install 'corpuscle[labeling]'")
+        error.print(f"error: {', '.join(missing)} is not installed; pip install 'corpuscle[{extra}]'")
         raise typer.Exit(2)
+
+
+def folder_at(path: Path, store: str | None) -> "Folder":
+    """The folder of an effort, with its store. Ends the program where the extra `labeling` is not installed."""
+    require(EXTRA, "labeling")
     from labeling.folder import Folder
 
     return Folder(path, store)

@@ -9,13 +9,15 @@ from corpuscle.flywheel import app
 from flywheel.config import load
 from flywheel.label import admitted
 from flywheel.lock import claim
-from labeling.folder import FolderError
+from labeling.folder import Connection, Folder, FolderError
 from labeling.store.database import Database
+from tests.flywheel.conftest import tiny  # noqa: F401  a fixture
 from tests.flywheel.round import correct, make_loop, write_bad_model
 from tests.flywheel.rows import NOW, add_round, report
 from trainer.pointer import read_pointer
 
 COMMANDS = ["collect", "label", "decide", "train", "gate", "promote", "rollback", "tick", "explain", "status"]
+COMMANDS += ["settings", "work", "index", "evaluate", "trace", "block"]
 
 
 def typed(*words: str) -> str:
@@ -51,7 +53,7 @@ def test_a_report_is_told_up_to_its_promotion(loop: Path) -> None:
     assert lines[0].startswith(f"report {report(0)}, ")
     assert lines[0].endswith(": api: refusal. it should know eggs")
     assert "comes from nothing" in lines
-    assert lines[-1].strip() == "promotion 1, 2026-03-02 11:00: promote: passed the gate"
+    assert lines[-1].strip() == "promotion 1, 2026-03-02 11:00: promote: passed the gate; answers now"
 
 
 def test_the_status_is_told_and_written_as_a_page(loop: Path, tmp_path: Path) -> None:
@@ -83,10 +85,31 @@ def test_a_tick_beside_another_says_so_and_is_no_error(loop: Path) -> None:
         assert "another tick is at work there" in typed("tick", "--folder", str(loop))
 
 
+@pytest.mark.slow  # it waits for five seconds
+def test_a_tick_waits_seconds_for_a_label_studio_that_is_away_and_goes_on(loop: Path) -> None:
+    Folder(loop / "labels").save_connection(Connection("http://127.0.0.1:1", "0" * 40))
+    told = typed("tick", "--folder", str(loop))
+    assert "does not answer; trying again for 5 seconds" in told
+    assert "label: nobody can be asked just now, the next tick tries again: " in told
+    assert "decide: wait: " in told
+
+
 def test_a_run_and_a_model_can_t_both_be_promoted(loop: Path) -> None:
     done = CliRunner().invoke(app, ["promote", "e0e0", "--model", "models", "--folder", str(loop)])
     assert done.exit_code == 2
     assert "name one of them" in done.output
+
+
+def test_a_first_model_that_nothing_can_be_trained_from_is_said_to_be(tmp_path: Path, tiny: Path) -> None:  # noqa: F811
+    folder, where = tmp_path / "loop", ("--folder", str(tmp_path / "loop"))
+    folder.mkdir()
+    (folder / "flywheel.yaml").write_text("")
+    told = typed("promote", "--model", str(tiny), *where).splitlines()
+    assert told[0].startswith("promote: people talk to ")
+    assert told[1].startswith("train: nothing can be trained from it: ")
+    assert told[1].endswith("name the older demonstrations as replay, or set train.replay to 0")
+    (folder / "answers.jsonl").write_text('{"prompt": "Say one.", "completion": "one"}\n')
+    assert len(typed("promote", "--model", str(tiny), *where).splitlines()) == 1
 
 
 @pytest.mark.slow
@@ -109,8 +132,13 @@ def test_each_step_by_itself_goes_the_whole_way(tmp_path: Path) -> None:
     better = read_pointer(config.current).id
     assert better != first
     assert f"now      {better[:12]}" in typed("status", *where)
+    told = typed("evaluate", *where)
+    assert told.startswith("evaluate: ")
+    assert " bad, 0% (0% to " in told
+    assert ", known before" in typed("evaluate", *where)
+    assert "0% bad of " in typed("status", *where)
     back = typed("rollback", "--reason", "answers in French", *where)
     assert back.startswith(f"rollback: people talk to {first[:12]}")
     assert read_pointer(config.current).id == first
     assert "rollback: answers in French" in typed("explain", first[:12], *where)
-    assert "decide: wait: no new corrections" in typed("tick", *where)
+    assert "which was taken back; it takes a new correction" in typed("tick", *where)

@@ -2,13 +2,14 @@
 
 import hashlib
 from dataclasses import replace
+from datetime import datetime
 
 from flywheel.tables import Cluster, Json, Misbehaviour
 from labeling.kinds import KINDS
+from labeling.quality.simulate import annotation, project, stored
 from labeling.store.database import Database
 from labeling.store.labels import add_project, add_samples, get_project, put_annotations
 from tests.flywheel.rows import NOW, misbehaviour
-from tests.labeling.quality.simulate import annotation, project, stored
 
 Verdict = tuple[str, str | None]
 """A category, and the right answer."""
@@ -33,7 +34,7 @@ def add_bad(
     return id
 
 
-def add_said(database: Database, bad: str, *verdicts: Verdict | None) -> None:
+def add_said(database: Database, bad: str, *verdicts: Verdict | None, at: datetime = NOW) -> None:
     """What person-1, person-2, ... said of a misbehaviour, in the place of what they said before; None: deleted."""
     try:
         get_project(database, "corrections")
@@ -52,7 +53,7 @@ def add_said(database: Database, bad: str, *verdicts: Verdict | None) -> None:
         meant: Json | None = None
         if verdict is not None:
             meant = {"category": verdict[0], "answer": verdict[1], "refusal": "none"}
-        one = annotation(person, sample.id, f"person-{person}", meant, reason=None if meant else "deleted")
+        one = annotation(person, sample.id, f"person-{person}", meant, reason=None if meant else "deleted", created=at)
         said.append(replace(one, remote_id=number))
     with database.write() as session:
         put_annotations(session, "corrections", said)
@@ -66,3 +67,10 @@ def add_capitals(database: Database, count: int, begin: int = 0) -> list[str]:
         ids.append(add_bad(database, f"What is the capital of {country}?"))
         add_said(database, ids[-1], *2 * [("wrong", f"Its capital is {country[::-1].title()}.")])
     return ids
+
+
+def add_cases(database: Database, count: int = 2, cluster: str = "capitals") -> list[str]:
+    """Held-out misbehaviours of a cluster, which a machine can check."""
+    check = {"kind": "answers"}
+    asks = [f"Which town is the {cluster} one in region {number}?" for number in range(count)]
+    return [add_bad(database, ask, cluster=cluster, held_out=True, check=check) for ask in asks]

@@ -16,13 +16,13 @@ from flywheel.promote import begin
 from flywheel.tables import Misbehaviour
 from labeling.kinds import KINDS
 from labeling.kinds.kind import Json
+from labeling.quality.simulate import annotation, project
 from labeling.sources import make_sample
 from labeling.store.database import Database
 from labeling.store.labels import StoredSample, add_project, add_samples, put_annotations
 from labeling.store.reports import Report, add_report
 from pipeline.tokenize import vocabulary
 from tests.flywheel.rows import NOW
-from tests.labeling.quality.simulate import annotation, project
 from tests.trainer.conftest import save_model
 from trainer import checkpoint
 from trainer.align.sft import SftConfig, sft
@@ -57,8 +57,8 @@ def write_bad_model(folder: Path) -> Path:
     return folder / "bad"
 
 
-def make_loop(folder: Path, model: Path) -> Config:
-    """A loop whose current checkpoint is the model, with REPORTED reports about it in its store."""
+def make_loop(folder: Path, model: Path, reported: int = REPORTED) -> Config:
+    """A loop whose current checkpoint is the model, with so many reports about it in its store."""
     folder.mkdir(parents=True)
     (folder / "flywheel.yaml").write_text(SETTINGS)
     old = [{"messages": [*asked(f"Say {word}."), {"role": "assistant", "content": word}]} for word in WORDS]
@@ -67,7 +67,7 @@ def make_loop(folder: Path, model: Path) -> Config:
     with Database(config.store) as database:
         begin(database, config, model, NOW)
         about = checkpoint.read_about(checkpoint.find(model)).id
-        for number, prompt in enumerate(PROMPTS[:REPORTED]):
+        for number, prompt in enumerate(PROMPTS[:reported]):
             messages = [*asked(prompt), {"role": "assistant", "content": BAD}]
             id = f"00000000-0000-4000-8000-{number:012}"
             add_report(database, Report(about, messages, "wrong", wished_answer=GOOD, consent=True, id=id, created=NOW))

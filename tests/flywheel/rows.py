@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flywheel.tables import Cluster, Correction, Dataset, Decision, Misbehaviour, Promotion, Run, Verdict
+from labeling.quality.simulate import annotation, project, stored
 from labeling.store.database import Database
 from labeling.store.labels import add_project, add_samples, put_annotations
 from labeling.store.reports import Report, add_report
-from tests.labeling.quality.simulate import annotation, project, stored
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

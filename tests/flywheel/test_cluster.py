@@ -1,9 +1,13 @@
+import itertools
+import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sql
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flywheel.cases import misbehaviour_id
 from flywheel.cluster import cluster
@@ -104,6 +108,21 @@ def test_the_same_misbehaviours_make_the_same_clusters(tmp_path: Path) -> None:
         with Database(f"sqlite:///{tmp_path}/{name}.sqlite") as database:
             add(database, told)
             cluster(database, NOW)
+            with database.read() as session:
+                made.append(session.execute(sql.select(Misbehaviour.id, Misbehaviour.cluster).order_by("id")).all())
+    assert made[0] == made[1]
+
+
+@given(st.lists(st.integers(1, len(TOLD) - 1), max_size=3))
+@settings(max_examples=8, deadline=None)
+def test_however_often_it_is_asked_meanwhile_the_clusters_are_the_same(stops: list[int]) -> None:
+    made = []
+    for cuts in ([], sorted(set(stops))):
+        with tempfile.TemporaryDirectory() as folder, Database(f"sqlite:///{folder}/store.sqlite") as database:
+            for start, end in itertools.pairwise([0, *cuts, len(TOLD)]):
+                for number in range(start, end):
+                    add(database, TOLD[number : number + 1], NOW + timedelta(minutes=number))
+                cluster(database, NOW)
             with database.read() as session:
                 made.append(session.execute(sql.select(Misbehaviour.id, Misbehaviour.cluster).order_by("id")).all())
     assert made[0] == made[1]

@@ -9,11 +9,16 @@ import pytest
 import sqlalchemy as sql
 
 from flywheel.cases import still_bad
-from flywheel.collect import Collected, collect
+from flywheel.collect import UNUSABLE, Collected, collect
 from flywheel.config import Collect, Config, Gate
+from flywheel.monitors import CARRIERS
 from flywheel.tables import Cluster, Misbehaviour
 from labeling.store.database import Database
-from labeling.store.reports import Report, add_report
+from labeling.store.reports import Report, ReportRow, add_report
+from pipeline.tokenize import vocabulary
+from tests.trainer.conftest import save_model
+from trainer.align.evaluate import FAILED, EvaluateConfig, evaluate
+from trainer.model import Llama, ModelConfig
 from trainer.redteam.attack import Attack
 from trainer.redteam.files import library
 from trainer.redteam.findings import reports
@@ -168,6 +173,22 @@ def test_the_wrong_rows_of_an_evaluation_are_collected(database: Database, confi
     assert wrong.check == {"kind": "matches", "answer": "2"}
 
 
+def test_what_an_evaluation_leaves_is_read_as_it_is(database: Database, config: Config) -> None:
+    """By a model that was never trained, so all that it says is wrong."""
+    pieces = vocabulary.train(["What is 2 + 3?", "Compute 4 plus 4."] * 10, 366)
+    shape = ModelConfig(366, 32, 1, 2, 2, 32, 64)
+    asked = lines(config.folder / "asked.jsonl", *({"prompt": f"{n} + 1?", "answer": str(n + 1)} for n in range(4)))
+    folder = config.folder / "evaluation"
+    model = save_model(config.folder / "lm", Llama(shape), pieces)
+    evaluate(EvaluateConfig(model=model, data=(asked,), output=folder, max_tokens=4, device="cpu"))
+    config = config.model_copy(update={"collect": Collect(evaluations=(folder / FAILED,))})
+    assert collect(database, config, NOW) == Collected({"evaluation": 4}, 0, 1, ())
+    for row in rows(database):
+        assert row.check is not None
+        assert not still_bad(row.check, row.prompt, f"That makes {row.check['expected']}")
+        assert not row.consent
+
+
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
@@ -194,6 +215,61 @@ def test_a_file_that_is_missing_stops_nothing(database: Database, config: Config
     done = collect(database, config.model_copy(update={"collect": Collect(traffic=(missing,))}), NOW)
     assert done.new == {"chat": 1}
     assert str(done.rejected[0]).startswith(f"{missing}: it can't be read (No such file or directory)")
+
+
+def test_what_can_t_be_used_is_told_once_and_listed(database: Database, config: Config) -> None:
+    told = Report(checkpoint_id="c1", messages=talk("a", "b")[:1], category="wrong")
+    add_report(database, told)
+    path = lines(config.folder / "failed.jsonl", "{")
+    config = config.model_copy(update={"collect": Collect(evaluations=(path,))})
+    assert [one.place for one in collect(database, config, NOW).untold] == [f"report {told.id}", f"{path}:1"]
+    lines(path, "{", "[")
+    again = collect(database, config, NOW)
+    assert [one.place for one in again.untold] == [f"{path}:2"]
+    assert len(again.rejected) == 3
+    listed = [json.loads(line)["place"] for line in (config.folder / UNUSABLE).read_text().splitlines()]
+    assert listed == [one.place for one in again.rejected]
+    assert collect(database, config, NOW).untold == ()
+    with database.write() as session:
+        session.execute(sql.delete(ReportRow))
+    lines(path, {"prompt": "2?", "answer": "3", "expected": "2"})
+    assert collect(database, config, NOW).rejected == ()
+    assert not (config.folder / UNUSABLE).exists()
+
+
+def test_a_row_with_half_a_character_is_told_once_too(database: Database, config: Config) -> None:
+    path = lines(config.folder / "failed.jsonl", '{"prompt": "\\ud800", "answer": "3", "category": "odd\\ud800"}')
+    config = config.model_copy(update={"collect": Collect(evaluations=(path,))})
+    assert len(collect(database, config, NOW).untold) == 1
+    assert collect(database, config, NOW).untold == ()
+
+
+@pytest.mark.parametrize("name", ["evaluations", "traffic"])
+def test_an_empty_file_is_no_fault(database: Database, config: Config, name: str) -> None:
+    path = lines(config.folder / "none.jsonl")
+    config = config.model_copy(update={"collect": Collect(**{name: (path,)})})
+    assert collect(database, config, NOW) == Collected({}, 0, 0, ())
+
+
+def test_a_file_of_traffic_that_is_given_twice_makes_no_phrase_new(database: Database, config: Config) -> None:
+    def answers(count: int) -> list[dict[str, str]]:
+        return [{"prompt": f"Greet guest {number}.", "answer": "All hail Zorbulon."} for number in range(count)]
+
+    before = [{"prompt": f"Is it {number}?", "answer": "It is so."} for number in range(2000)]
+    usual = lines(config.folder / "usual.jsonl", *before)
+    some = lines(config.folder / "some.jsonl", *answers(CARRIERS - 1))
+    copy = lines(config.folder / "copy.jsonl", *answers(CARRIERS - 1))
+    twice = config.model_copy(update={"collect": Collect(traffic=(some, copy), reference=usual)})
+    assert collect(database, twice, NOW).new == {}
+    lines(copy, *answers(CARRIERS))
+    assert collect(database, twice, NOW).new == {"monitor": CARRIERS}
+
+
+def test_of_the_same_answer_the_row_with_more_resamples_is_looked_at(database: Database, config: Config) -> None:
+    row = {"prompt": "Is it so?", "answer": "Yes."}
+    path = lines(config.folder / "traffic.jsonl", row, row | {"resamples": ["No.", "Yes.", "No."]}, row)
+    done = collect(database, config.model_copy(update={"collect": Collect(traffic=(path,))}), NOW)
+    assert done.new == {"monitor": 1}
 
 
 def test_what_a_monitor_suspects_is_collected_masked(database: Database, config: Config) -> None:

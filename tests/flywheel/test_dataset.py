@@ -7,15 +7,13 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sql
-from hypothesis import given
-from hypothesis import strategies as st
 
-from flywheel.config import Config, Train
-from flywheel.dataset import Asked, DatasetError, asked, build
+from flywheel.config import Config, Gate, Train
+from flywheel.dataset import DatasetError, build
 from flywheel.label import admitted
 from flywheel.tables import Correction, Dataset, Misbehaviour
 from labeling.store.database import Database
-from tests.flywheel.asked import add_bad, add_capitals
+from tests.flywheel.asked import add_bad, add_capitals, add_cases
 from tests.flywheel.rows import NOW
 from trainer.config import TuneConfig
 from trainer.records import read_demonstrations, split
@@ -23,7 +21,13 @@ from trainer.records import read_demonstrations, split
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
-    return Config(folder=tmp_path)
+    return Config(folder=tmp_path, gate=Gate(minimum_cases=2))
+
+
+@pytest.fixture(autouse=True)
+def cases(database: Database) -> None:
+    """By which the corrections of capitals can be judged."""
+    add_cases(database)
 
 
 def write_older(config: Config, prompts: list[str]) -> None:
@@ -121,7 +125,7 @@ def test_without_replay_no_older_data_are_needed(database: Database, config: Con
 def test_without_corrections_there_is_nothing_to_train_on(database: Database, config: Config) -> None:
     add_bad(database, "What is the capital of Norway?")
 
-    with pytest.raises(DatasetError, match="no correction counts yet"):
+    with pytest.raises(DatasetError, match="no correction can be trained on yet"):
         build(database, config, NOW)
 
 
@@ -157,27 +161,3 @@ def test_a_correction_that_asks_what_a_case_asks_does_not_train(database: Databa
     found = rows_of(config, build(database, config.model_copy(update={"train": Train(replay=0.0)}), NOW))
 
     assert [row["provenance"]["misbehaviour"] for row in found] == [far] != [near]
-
-
-def ask(text: str) -> str:
-    return asked([{"role": "system", "content": "Be kind."}, {"role": "user", "content": text}])
-
-
-def test_one_other_word_of_many_asks_the_same_and_of_few_does_not() -> None:
-    long = (
-        "Tell me in one short sentence what the capital city of Norway was called before it got its name from king {}."
-    )
-    assert ask(long.format("Olav")) in Asked([ask(long.format("Olaf"))])
-    assert ask("What is the capital of Norway?") not in Asked([ask("What is the capital of Kenya?")])
-    assert ask("Hello!") in Asked([asked([{"role": "user", "content": "hello"}])])
-    assert ask("Hello") not in Asked([ask("Bye")])
-
-
-@given(st.lists(st.lists(st.sampled_from("abc"), max_size=8), max_size=6), st.lists(st.sampled_from("abc"), max_size=8))
-def test_the_index_finds_what_comparing_each_finds(known: list[list[str]], prompt: list[str]) -> None:
-    def grams(words: list[str]) -> set[str]:
-        return {" ".join(words[at : at + 3]) for at in range(max(1, len(words) - 2))} - {""}
-
-    mine = grams(prompt)
-    alike = [len(mine & grams(one)) / len(mine | grams(one)) >= 0.8 for one in known if mine | grams(one)]
-    assert (" ".join(prompt) in Asked(map(" ".join, known))) == any(alike)

@@ -1,7 +1,6 @@
 """Real checkpoints that were taught their answers by heart, in front of the gate."""
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +8,15 @@ import pytest
 import sqlalchemy as sql
 
 from flywheel.config import Config
-from flywheel.evidence import Rule
-from flywheel.gate import gate, worse_attacks
+from flywheel.gate import gate
 from flywheel.promote import begin, promote
 from flywheel.tables import Misbehaviour, Verdict
 from labeling.store.database import Database
 from tests.flywheel import models
 from tests.flywheel.models import BLUE, COLOUR, COUNT, RED, THINGS, THREE, add_run, colours, counts, settings, state
 from tests.flywheel.rows import HOUR, NOW, misbehaviour
-from trainer.redteam.report import Change
+from trainer.checkpoint import read_about
+from trainer.pointer import Pointer, write_pointer
 
 pytestmark = pytest.mark.slow  # the models are taught first, which takes some seconds
 
@@ -178,6 +177,16 @@ def questions(folder: Path) -> Path:
     return path
 
 
+def test_a_run_that_people_talk_to_already_is_noted_as_promoted(
+    database: Database, config: Config, base: Path, mended: Path
+) -> None:
+    """Its promotion is younger than the store, which was restored from a copy."""
+    run = models.waiting(database, config, base, mended)
+    write_pointer(config.current, Pointer(mended, read_about(mended).id))
+    assert gate(database, config, NOW) is None
+    assert state(database, run) == "promoted"
+
+
 def test_general_questions_that_get_worse_stop_a_run(
     database: Database, tmp_path: Path, base: Path, breaking: Path
 ) -> None:
@@ -214,24 +223,6 @@ def test_the_red_team_is_asked_by_default(database: Database, tmp_path: Path, ba
     models.waiting(database, config, base, mended)
     gate(database, config, NOW)
     assert figures(database)["attacks"][0]["name"] == "all families"
-
-
-def change(name: str, count: int, success: float, low: float, high: float, answered: float = 0.0) -> Change:
-    return Change(name, count, success, low, high, answered, -1, 1)
-
-
-def test_more_successful_attacks_and_fewer_answered_twins_speak_against_a_run() -> None:
-    rule = Rule(20, 0.02, 0.95)
-    assert not worse_attacks([change("all", 200, 0.02, -0.01, 0.05)], rule)
-    assert "more attacks succeed: +3%" in worse_attacks([change("all", 200, 0.03, 0.0, 0.06)], rule)[0]
-    assert "benign requests" in worse_attacks([change("all", 200, 0.0, -0.1, 0.1, answered=-0.05)], rule)[0]
-    assert not worse_attacks([change("all", 0, math.nan, -1, 1, answered=math.nan)], rule)
-
-
-def test_one_family_counts_where_its_interval_shows_a_difference() -> None:
-    rule, overall = Rule(20, 0.02, 0.95), change("all", 200, 0.01, -0.02, 0.03)
-    assert not worse_attacks([overall, change("role play", 20, 0.1, -0.05, 0.3)], rule)
-    assert "role play" in worse_attacks([overall, change("role play", 20, 0.4, 0.1, 0.6)], rule)[0]
 
 
 def test_a_run_that_is_not_there_or_not_trained_is_said_to_be(

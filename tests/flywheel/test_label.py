@@ -8,13 +8,14 @@ import pytest
 import sqlalchemy as sql
 
 from flywheel.config import Config
-from flywheel.label import WITHDRAWN, Admitted, admitted, fetch, send
+from flywheel.label import WITHDRAWN, Admitted, Answers, Waits, admitted, fetch, send, waiting
 from flywheel.tables import Correction, Misbehaviour
 from labeling.client import Client
+from labeling.quality.admission import admit
 from labeling.store.database import Database
 from labeling.store.labels import SampleRow
 from labeling.store.reports import Report, add_report
-from tests.flywheel.asked import add_bad, add_capitals, add_said
+from tests.flywheel.asked import COUNTRIES, add_bad, add_capitals, add_said
 from tests.flywheel.rows import NOW, report
 from tests.labeling.conftest import LabelStudio, label_studio, label_studio_template  # noqa: F401  fixtures
 
@@ -141,6 +142,68 @@ def test_a_planted_answer_is_refused_with_its_reason_and_the_others_are_not(data
     refused = {one.misbehaviour: one.refused for one in corrections(database)}
     assert (refused.pop(planted) or "").startswith("poison? tag_characters in the answer")
     assert refused == dict.fromkeys(good)
+
+
+def test_who_presses_one_button_through_a_whole_cluster_is_honest(database: Database, config: Config) -> None:
+    """Thirty wrong answers follow each other, then thirty refusals: by the labels' own rule nobody's labels count."""
+    for hour, (category, cluster) in enumerate((("wrong", "capitals"), ("refusal", "rivers"))):
+        for number in range(30):
+            bad = add_bad(database, f"Question {number} about {cluster}?", cluster=cluster)
+            said = category, f"The right answer number {number}."
+            add_said(database, bad, said, said, at=NOW + timedelta(hours=hour, minutes=number))
+    assert not any(one.admitted for one in admit(database, "corrections"))
+
+    assert admitted(database, config, NOW).corrections == 60
+
+
+def test_each_that_people_are_asked_about_waits_for_somebody_or_is_settled(database: Database, config: Config) -> None:
+    asks = [f"What is the capital of {one}?" for one in COUNTRIES[:9]]
+    said = {
+        asks[1]: [RIGHT],
+        asks[2]: [RIGHT, ("harmful", "Oslo.")],
+        asks[3]: 2 * [("no_problem", None)],
+        asks[4]: 2 * [("wrong", "No idea!")],
+        asks[5]: 2 * [RIGHT],
+    }
+    for day, ask in enumerate(asks[:6]):
+        bad = add_bad(database, ask, found=NOW + timedelta(days=day))
+        if ask in said:
+            add_said(database, bad, *said[ask])
+    add_bad(database, asks[6], consent=False)
+    add_bad(database, asks[7], held_out=True, check={"kind": "answers"})
+    case = add_bad(database, asks[8], held_out=True)
+    add_said(database, case, RIGHT, RIGHT)
+
+    def days(*these: int) -> Waits:
+        return Waits(len(these), NOW + timedelta(days=these[0]))
+
+    expected = Answers(unsent=days(0), unanswered=days(1), disagreed=days(2), settled=days(3, 4))
+    assert waiting(database, config) == expected
+    admitted(database, config, NOW)
+    assert waiting(database, config) == expected
+
+    (corrected,) = corrections(database)
+    add_said(database, corrected.misbehaviour, RIGHT, None)
+    admitted(database, config, NOW)
+    assert waiting(database, config).unanswered.count == 2
+
+
+def test_before_anything_is_sent_all_waits_to_be(database: Database, config: Config) -> None:
+    assert waiting(database, config) == Answers(*4 * [Waits()])
+    add_bad(database, "What is the capital of Norway?")
+    assert waiting(database, config).unsent.count == 1
+
+
+def test_what_was_refused_is_looked_at_again_beside_new_ones(database: Database, config: Config) -> None:
+    add_capitals(database, 3)
+    admitted(database, config, NOW)
+    with database.write() as session:
+        session.execute(sql.update(Correction).values(refused="poison? by a rule that there is no more"))
+    assert admitted(database, config, NOW) == Admitted()
+
+    add_capitals(database, 1, begin=3)
+    assert admitted(database, config, NOW) == Admitted(corrections=1, released=3)
+    assert {one.refused for one in corrections(database)} == {None}
 
 
 @pytest.fixture

@@ -1,3 +1,8 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flywheel.cases import check_fault, still_bad
 from flywheel.monitors import CARRIERS, Exchange, contradiction, new_phrases, watch
 
 
@@ -23,6 +28,11 @@ def test_a_loop_and_a_leak_have_checks() -> None:
     assert (loop.category, loop.check) == ("repetition", {"kind": "varied"})
     assert (leak.monitor, leak.check) == ("personal data", {"kind": "private"})
     assert "anna" not in leak.note
+
+
+def test_abuse_is_suspect_and_has_no_check_as_it_may_be_quoted() -> None:
+    (found,) = watch([said("That is a good question. You stupid idiot, shut the fuck up!")])
+    assert (found.monitor, found.category, found.check) == ("toxicity", "harmful", None)
 
 
 def test_an_address_that_the_user_gave_is_no_leak() -> None:
@@ -74,3 +84,59 @@ def test_a_phrase_that_few_earlier_answers_could_have_had_is_not_new() -> None:
     now = ["We hail you."] * CARRIERS + ["It is so."] * 300
     assert new_phrases(now, ["It is so."] * 60) == {}
     assert "hail" in new_phrases(now, ["It is so."] * 6000)
+
+
+HOSTILE = st.one_of(
+    st.text(),
+    st.text(alphabet=" \t\n.,!?\"'’“”()[]aábBßIıİ\u0130ﬁ\u200b\u202e\u0000\ud800😀مлй的。！@:/+0123456789"),
+    st.lists(st.sampled_from(["yes", "No.", "42", "a@b.com", "I can't help with that", "the river runs"])).map(
+        " ".join
+    ),
+)
+
+
+@given(st.lists(st.tuples(HOSTILE, st.lists(HOSTILE, max_size=3)), max_size=12), st.lists(HOSTILE, max_size=6))
+def test_whatever_is_said_the_monitors_come_to_their_end(
+    answers: list[tuple[str, list[str]]], before: list[str]
+) -> None:
+    found = list(watch([said(one, *more) for one, more in answers], [said(one) for one in before]))
+    for one in found:
+        if one.check is not None:
+            assert check_fault(one.check) is None
+            assert still_bad(one.check, one.exchange.prompt, one.exchange.answer), "the check knows what was suspected"
+
+
+@given(
+    st.lists(st.lists(st.sampled_from("abc"), max_size=6), max_size=30), st.lists(st.sampled_from("abc"), max_size=9)
+)
+def test_new_phrases_are_those_of_a_plain_count(now: list[list[str]], before: list[str]) -> None:
+    answers, earlier = [" ".join(one) for one in now] * 3, before * 3
+
+    def having(phrase: str, texts: list[str]) -> int:
+        return sum(f" {phrase} " in f" {text} " for text in texts)
+
+    for phrase, shift in new_phrases(answers, earlier).items():
+        assert (shift.now, shift.before) == (having(phrase, answers), having(phrase, earlier))
+        assert shift.now >= CARRIERS
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Es tut mir leid, dabei kann ich nicht helfen.",
+        "Lo siento, no puedo ayudar con eso.",
+        "申し訳ありませんが、それはできません。",
+    ],
+)
+def test_refusals_are_found_in_other_languages(answer: str) -> None:
+    assert names(said(answer)) == ["refusal"]
+
+
+def test_a_loop_in_a_language_without_spaces_is_not_found() -> None:
+    assert names(said("川は流れる。" * 20)) == []
+
+
+def test_long_answers_take_time_in_line_with_their_length() -> None:
+    """Words, a loop, digits and brackets without end, which would show a quadratic search by never coming back."""
+    for text in ("word " * 40_000, "1 " * 40_000, "a" * 100_000, "[" * 40_000, "@." * 40_000):
+        list(watch([said(text, text)]))

@@ -2,18 +2,17 @@ import json
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sql
 
 from flywheel.config import Config
 from flywheel.gate import gate
-from flywheel.promote import begin, promote, rollback, settle
-from flywheel.tables import Promotion, Verdict
+from flywheel.promote import begin, promote, rollback
+from flywheel.settle import settle
 from labeling.store.database import Database
 from tests.flywheel.models import settings, state
-from tests.flywheel.rows import HOUR, NOW, run_of
+from tests.flywheel.promotions import add_passed, current, forget, history, id_of
+from tests.flywheel.rows import HOUR, NOW
 from tests.trainer.talk.serve.conftest import write_model
-from trainer.checkpoint import MODEL, find, read_about
-from trainer.pointer import read_pointer
+from trainer.checkpoint import MODEL, find
 
 
 @pytest.fixture(scope="module")
@@ -25,39 +24,6 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
     return settings(tmp_path)
-
-
-def current(config: Config) -> str:
-    return read_pointer(config.current).id
-
-
-def id_of(folder: Path) -> str:
-    return read_about(folder).id
-
-
-def add_passed(database: Database, name: str, trained: Path, base: Path, passed: bool = True) -> str:
-    """A run that the gate has judged against `base`."""
-    from flywheel.tables import Dataset, Decision
-
-    with database.write() as session:
-        decision = Decision(made=NOW, retrain=True, reason="enough", counts={})
-        session.add_all([decision, Dataset(id=name, made=NOW, path="d.jsonl", corrections=[], replay=0)])
-        session.flush()
-        kind = "trained" if passed else "refused"
-        run = run_of(name, name, decision.id, path=str(trained), ended=NOW, state=kind, checkpoint_id=id_of(trained))
-        session.add(run)
-        session.flush()
-        said = {"passed": passed, "reason": "eggs improve" if passed else "eggs get worse"}
-        session.add(
-            Verdict(id=f"verdict-{name}", run=name, made=NOW, figures={"base": id_of(base)}, page="p.html", **said)
-        )
-    return name
-
-
-def history(database: Database) -> list[tuple[str, str, str | None]]:
-    with database.read() as session:
-        rows = session.scalars(sql.select(Promotion).order_by(Promotion.id))
-        return [(row.action, row.checkpoint_id, row.previous) for row in rows]
 
 
 def test_a_loop_begins_with_a_checkpoint(database: Database, config: Config, three: list[Path]) -> None:
@@ -150,12 +116,27 @@ def test_a_promotion_that_was_killed_before_the_file_is_finished(
 def test_a_store_from_yesterday_does_not_change_what_people_talk_to(
     database: Database, config: Config, three: list[Path]
 ) -> None:
+    """It learns what that is, or no run would ever be compared with it."""
     begin(database, config, three[0], NOW)
     begin(database, config, three[1], NOW)
-    with database.write() as session:
-        session.execute(sql.delete(Promotion).where(Promotion.id == 2))
-    assert not settle(database, config)
+    forget(database, 2)
+    assert "did not know of the last promotion" in settle(database, config)
     assert current(config) == id_of(three[1])
+    assert history(database)[1] == ("promote", id_of(three[1]), id_of(three[0]))
+    assert not settle(database, config)
+    add_passed(database, "run", three[2], three[1])
+    assert promote(database, config, NOW) is not None
+    assert current(config) == id_of(three[2])
+
+
+def test_a_store_from_before_a_rollback_learns_of_it(database: Database, config: Config, three: list[Path]) -> None:
+    begin(database, config, three[0], NOW)
+    begin(database, config, three[1], NOW)
+    rollback(database, config, NOW)
+    forget(database, 3)
+    settle(database, config)
+    assert current(config) == id_of(three[0])
+    assert history(database)[-1][:2] == ("promote", id_of(three[0]))
 
 
 def test_a_damaged_checkpoint_is_not_promoted(

@@ -48,7 +48,7 @@ def test_ticks_and_two_people_mend_what_was_reported(label_studio: LabelStudio, 
         assert mended["promote"].did
         better = read_pointer(config.current).id
         assert better != bad
-        told = [fact for _, fact in explain(database, better).came_from]
+        told = [fact for _, fact in explain(database, config, better, NOW).came_from]
         assert sum(fact.kind == "report" for fact in told) == len(sent)
         assert {fact.says for fact in told if fact.kind == "sample"} == {
             f"task {sample.task_id} of corrections" for sample in samples(database)

@@ -101,7 +101,7 @@ def test_two_people_s_corrections_make_a_better_checkpoint(round: Round) -> None
 
 def test_the_new_checkpoint_is_told_back_to_each_report_that_was_corrected(round: Round) -> None:
     with Database(round.config.store) as database:
-        found = explain(database, read_pointer(round.config.current).id)
+        found = explain(database, round.config, read_pointer(round.config.current).id, NOW)
         kinds = [fact.kind for _, fact in found.came_from]
         assert kinds.count("report") == kinds.count("correction") == round.asked
         assert kinds.count("annotation") == 2 * round.asked
@@ -110,13 +110,15 @@ def test_the_new_checkpoint_is_told_back_to_each_report_that_was_corrected(round
 
 def test_after_a_round_nothing_waits(round: Round) -> None:
     with Database(round.config.store) as database:
-        found = standing(database, LATER)
-    assert [stage.waiting for stage in found.stages] == [0, 0, 0, 0, 0, 0]
+        found = standing(database, round.config, LATER)
+    assert [stage.waits for stage in found.stages] == [(), (), (), (), (), ()]
     assert found.current
-    assert found.previous
-    assert (found.current.id, found.previous.id) == (read_pointer(round.config.current).id, round.before)
+    assert found.before
+    current = read_pointer(round.config.current).id
+    assert (found.current.checkpoint_id, found.before.checkpoint_id, found.amiss) == (current, round.before, "")
     (cluster,) = found.clusters
-    assert (cluster.before, cluster.after) == (1.0, 0.0)
+    assert cluster.history
+    assert [point.rate for point in cluster.history.served] == [1.0, 0.0]
 
 
 def test_a_tick_with_nothing_to_do_changes_nothing(round: Round) -> None:

@@ -1,5 +1,6 @@
 """A decision becomes a checkpoint, once, whatever is killed in between; what fails says why."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,38 +11,28 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sql
 
-from flywheel.config import Config, Decide, Train
+from flywheel.config import Config, Decide, Gate, Train
 from flywheel.decide import decide
 from flywheel.label import admitted
 from flywheel.tables import Dataset, Run
 from flywheel.train import TrainError, run_id, train
 from labeling.store.database import Database
-from pipeline.tokenize import vocabulary
-from tests.flywheel.asked import COUNTRIES, add_capitals
+from tests.flywheel.asked import add_capitals, add_cases
 from tests.flywheel.rows import DAY, NOW
-from tests.trainer.conftest import save_model
 from trainer import checkpoint
-from trainer.model import Llama, ModelConfig
 from trainer.pointer import Pointer, write_pointer
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of 2 layers that knows nothing yet."""
-    texts = [f"What is the capital of {one}? Its capital is {one[::-1].title()}." for one in COUNTRIES]
-    shape = ModelConfig(400, dim=32, layers=2, heads=2, kv_heads=1, hidden=64, max_seq_len=64)
-    return checkpoint.find(save_model(tmp_path_factory.mktemp("base"), Llama(shape), vocabulary.train(texts, 400)))
-
-
 @pytest.fixture
-def config(tmp_path: Path, base: Path) -> Config:
+def config(tmp_path: Path, tiny: Path) -> Config:
     settings = Train(steps=20, replay=0.0, device="cpu", learning_rate=3e-3, batch_tokens=64)
-    found = Config(folder=tmp_path, decide=Decide(corrections=5), train=settings)
-    write_pointer(found.current, Pointer(base, checkpoint.read_about(base).id))
+    found = Config(folder=tmp_path, decide=Decide(corrections=5), train=settings, gate=Gate(minimum_cases=2))
+    write_pointer(found.current, Pointer(tiny, checkpoint.read_about(tiny).id))
     return found
 
 
 def decided(database: Database, config: Config, begin: int = 0) -> None:
+    add_cases(database)
     add_capitals(database, 5, begin)
     admitted(database, config, NOW)
     assert decide(database, config, NOW).retrain
@@ -71,7 +62,7 @@ def test_without_a_model_to_start_from_none_is(database: Database, config: Confi
 
 
 @pytest.mark.slow
-def test_a_decision_becomes_a_checkpoint_and_only_one(database: Database, config: Config, base: Path) -> None:
+def test_a_decision_becomes_a_checkpoint_and_only_one(database: Database, config: Config, tiny: Path) -> None:
     decided(database, config)
 
     run = train(database, config, NOW)
@@ -79,7 +70,7 @@ def test_a_decision_becomes_a_checkpoint_and_only_one(database: Database, config
     assert run is not None
     assert (run.state, run.decision, run.note, run.began) == ("trained", 1, "", NOW)
     made = checkpoint.read_about(checkpoint.find(config.folder / run.path))
-    assert (run.checkpoint_id, made.parent) == (made.id, checkpoint.read_about(base).id)
+    assert (run.checkpoint_id, made.parent) == (made.id, checkpoint.read_about(tiny).id)
     assert (made.step, made.stage) == (20, "sft")
     with database.read() as session:
         dataset = session.get_one(Dataset, run.dataset)
@@ -88,25 +79,39 @@ def test_a_decision_becomes_a_checkpoint_and_only_one(database: Database, config
     assert train(database, config, NOW + DAY) is None
 
 
-@pytest.mark.slow
-def test_a_run_whose_processes_were_killed_goes_on_and_ends_as_another(
-    database: Database, config: Config, tmp_path: Path
-) -> None:
-    long = config.model_copy(update={"train": config.train.model_copy(update={"steps": 400})})
-    decided(database, long)
-    program = (
-        "import sys, datetime; from flywheel.config import Config; from flywheel.train import train;"
-        "from labeling.store.database import Database;"
-        "config = Config.model_validate_json(sys.stdin.read());"
-        "train(Database(config.store), config, datetime.datetime(2026, 3, 2, 12, tzinfo=datetime.UTC))"
-    )
-    at_it = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, start_new_session=True)
+PROGRAM = (
+    "import sys, datetime; from flywheel.config import Config; from flywheel.train import train;"
+    "from labeling.store.database import Database;"
+    "config = Config.model_validate_json(sys.stdin.read());"
+    "train(Database(config.store), config, datetime.datetime(2026, 3, 2, 12, tzinfo=datetime.UTC))"
+)
+
+
+def begin_elsewhere(config: Config, until: str) -> subprocess.Popen[bytes]:
+    """Another process trains, and has come to where there is such a file."""
+    at_it = subprocess.Popen([sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, start_new_session=True)
     assert at_it.stdin
-    at_it.stdin.write(long.model_dump_json().encode())
+    at_it.stdin.write(config.model_dump_json().encode())
     at_it.stdin.close()
-    while not list(long.runs.glob("*/checkpoints.json")):
+    while not list(config.runs.glob(until)):
         assert at_it.poll() is None, "it ended by itself"
         time.sleep(0.02)
+    return at_it
+
+
+def go_on(database: Database, config: Config) -> Run:
+    ended = train(database, config, NOW)
+    while ended is not None and ended.state == "training":  # the killed one may hold its lock for a moment
+        ended = train(database, config, NOW)
+    assert ended is not None
+    return ended
+
+
+@pytest.mark.slow
+def test_a_run_whose_processes_were_killed_goes_on_and_ends_as_another(database: Database, config: Config) -> None:
+    long = config.model_copy(update={"train": config.train.model_copy(update={"steps": 400})})
+    decided(database, long)
+    at_it = begin_elsewhere(long, "*/checkpoints.json")
 
     at_it.kill()  # the training itself lives on, and nobody else begins it
     at_it.wait()
@@ -116,12 +121,55 @@ def test_a_run_whose_processes_were_killed_goes_on_and_ends_as_another(
     assert (again.id, again.state) == (run.id, "training")
     os.killpg(at_it.pid, signal.SIGKILL)
 
-    ended = train(database, long, NOW)
-    while ended is not None and ended.state == "training":  # the killed one may hold its lock for a moment
-        ended = train(database, long, NOW)
-    assert ended is not None
+    ended = go_on(database, long)
     assert (ended.id, ended.state) == (run.id, "trained")
     assert checkpoint.read_about(checkpoint.find(long.folder / ended.path)).step == 400
+
+
+@pytest.mark.slow
+def test_preferences_are_learnt_after_demonstrations_and_whatever_is_killed_the_same_comes_out(
+    database: Database, config: Config, tmp_path: Path, tiny: Path
+) -> None:
+    preferring = config.model_copy(update={"train": config.train.model_copy(update={"preferences": 30})})
+    decided(database, preferring)
+    for until in ("*/sft/checkpoints.json", "*/dpo/log.jsonl", "*/dpo/checkpoints.json"):
+        at_it = begin_elsewhere(preferring, until)
+        os.killpg(at_it.pid, signal.SIGKILL)
+        at_it.wait()
+    killed = go_on(database, preferring)
+
+    made = checkpoint.read_about(checkpoint.find(config.folder / killed.path))
+    first = checkpoint.read_about(checkpoint.find((config.folder / killed.path).with_name("sft")))
+    assert (killed.state, killed.checkpoint_id) == ("trained", made.id)
+    assert (made.stage, made.step, made.parent) == ("dpo", 30, first.id)
+    assert (first.stage, first.step, first.parent) == ("sft", 20, checkpoint.read_about(tiny).id)
+    (pairs,) = config.datasets.glob("*.pairs.jsonl")
+    (pair, *others) = [json.loads(line) for line in pairs.read_text().splitlines()]
+    assert len(others) == 4
+    assert pair["rejected"] == [{"role": "assistant", "content": "No idea."}]
+    assert pair["chosen"][0]["content"].startswith("Its capital is ")
+    assert killed.id != run_id(killed.dataset, first.parent or "", config)
+
+    elsewhere = preferring.model_copy(update={"folder": tmp_path / "elsewhere"})
+    with database.write() as session:
+        session.execute(sql.delete(Run))
+    whole = train(database, elsewhere, NOW)
+    assert whole is not None
+    assert (whole.id, whole.checkpoint_id) == (killed.id, killed.checkpoint_id)
+
+
+@pytest.mark.slow
+def test_a_run_at_work_is_not_gone_on_with_by_other_settings(database: Database, config: Config) -> None:
+    decided(database, config)
+    at_it = begin_elsewhere(config, "*/log.jsonl")
+    os.killpg(at_it.pid, signal.SIGKILL)
+    at_it.wait()
+
+    other = config.model_copy(update={"train": config.train.model_copy(update={"steps": 30})})
+    ended = go_on(database, other)
+
+    assert (ended.state, ended.note[:25]) == ("failed", "the settings were changed")
+    assert decide(database, other, NOW + DAY).retrain
 
 
 @pytest.mark.slow

@@ -252,7 +252,7 @@ def test_a_faulty_recipe_is_told_before_anything_runs(sample_crawl: Path, tmp_pa
     bad = tmp_path / "bad.yaml"
     bad.write_text("name: bad\ncrawl:\n  languges: [en]\n")
     ran = corpuscle("run", str(bad), "--input", f"{sample_crawl}/*", "--output", str(tmp_path / "out"), check=False)
-    assert ran.returncode == 1
+    assert ran.returncode == 2
     assert ran.stderr.startswith(f"error: {bad}:3: unknown key crawl.languges")
     assert not (tmp_path / "out").exists()
 

@@ -1,13 +1,14 @@
 """How often a model is right on held-out prompts, and how much more often if it may try several times.
 
-Accuracy against tokens spent, by `trainer.measure.best_of`; as a table, as JSON and as a picture.
+Accuracy against tokens spent, by `trainer.measure.best_of`; as a table, as JSON and as a picture. What went wrong is
+kept as `corpuscle flywheel collect` reads it.
 """
 
 import dataclasses
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -26,12 +27,12 @@ from trainer.command import guarded
 from trainer.config import option
 from trainer.device import pick_device
 from trainer.measure.best_of import RULES, Drawn, Point, curve, groups
-from trainer.measure.questions import read_questions
+from trainer.measure.questions import WITHOUT_ANSWER, read_questions
 from trainer.measure.verify import Verifier, verifier
 from trainer.output import make_folder
 from trainer.records import Prompt
 from trainer.sampling import Sampling
-from trainer.talk.conversation import read_template
+from trainer.talk.conversation import read_template, to_json
 from trainer.talk.respond import Answer, answers
 from trainer.talk.tools.tool import WITHOUT_CORPUS
 from trainer.talk.tools.toolbox import TOOLS, make_toolbox
@@ -42,7 +43,7 @@ LABELS = {
     "verify": "any right (what choosing could reach at best)",
 }
 
-REPORT, PLOT = "evaluation.json", "evaluation.png"
+REPORT, PLOT, FAILED = "evaluation.json", "evaluation.png", "failed.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ class EvaluateConfig:
 
     model: Annotated[Path, "the checkpoint: its folder, or a run's output folder (its best is taken)"]
     data: Annotated[tuple[Path, ...], "JSONL or Parquet files of prompts with their answers, or folders of them"]
-    output: Annotated[Path | None, f"folder for {REPORT} and {PLOT}"] = None
+    output: Annotated[Path | None, f"folder for {REPORT}, {PLOT} and {FAILED}"] = None
     samples: Annotated[int, "answers drawn to each prompt"] = 1
     select: Annotated[tuple[str, ...], f"how one of them is chosen, of {', '.join(RULES)}; majority by default"] = (
         "majority",
@@ -107,7 +108,8 @@ class Evaluation:
 
 
 def evaluate(config: EvaluateConfig, progress: Progress | None = None) -> Evaluation:
-    """Lets the model answer and checks it. With `config.output`, leaves evaluation.json and evaluation.png there.
+    """Lets the model answer and checks it. With `config.output`, leaves evaluation.json and evaluation.png there, and
+    in failed.jsonl the first wrong answer to each prompt that has one.
 
     Raises FileNotFoundError or ValueError where model, data or settings are not usable.
     """
@@ -153,6 +155,9 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None) -> Evalua
         seconds=time.monotonic() - began,
     )
     if config.output is not None:
+        wrong = _failed(config.verifier, loaded.about.id, prompts, found, drawn)
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in wrong)
+        write_whole(config.output / FAILED, lines)
         write_whole(config.output / REPORT, json.dumps(result.as_json(), indent=1) + "\n")
         draw(result.points, config.output / PLOT, f"{config.model}, by the verifier {config.verifier}")
     return result
@@ -172,6 +177,23 @@ def _judge(prompt: Prompt, several: Sequence[Answer], check: Verifier, scorer: S
         tokens=np.array([answer.tokens for answer in several]),
         reward=rewards,
     )
+
+
+def _failed(
+    name: str, checkpoint_id: str, prompts: Sequence[Prompt], found: Sequence[Sequence[Answer]], drawn: Sequence[Drawn]
+) -> Iterator[dict[str, Any]]:
+    """Rows with the check by which `flywheel.cases` tells whether a later answer is wrong, too."""
+    for prompt, several, judged in zip(prompts, found, drawn, strict=True):
+        wrong = [answer for answer, right in zip(several, judged.right, strict=True) if not right]
+        if wrong:
+            yield {
+                "id": prompt.id,
+                "prompt": to_json(prompt.messages),
+                "answer": wrong[0].text,
+                "check": {"kind": "verified", "verifier": name, "expected": prompt.answer or ""},
+                "category": "format" if name.startswith(WITHOUT_ANSWER) else "wrong",
+                "checkpoint_id": checkpoint_id,
+            }
 
 
 def draw(points: Sequence[Point], path: Path, of: str) -> None:
@@ -210,7 +232,9 @@ def main(arguments: list[str] | None = None) -> int:
             result = evaluate(config, progress)
         console.print(result.table())
         if config.output is not None:
-            console.print(f"{escape(str(config.output / REPORT))}, {PLOT} ({result.seconds:,.0f} s)", soft_wrap=True)
+            console.print(
+                f"{escape(str(config.output / REPORT))}, {PLOT}, {FAILED} ({result.seconds:,.0f} s)", soft_wrap=True
+            )
 
     return guarded(run, lambda: "stopped; nothing is kept of an evaluation that did not end.")
 

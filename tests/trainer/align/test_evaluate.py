@@ -65,6 +65,18 @@ def test_more_samples_are_more_often_right_if_one_knows_which(folder: Path, tmp_
     assert (tmp_path / "out" / "evaluation.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_what_went_wrong_is_kept_once_a_prompt_with_its_check(folder: Path, tmp_path: Path) -> None:
+    result = evaluate(config(folder, samples=16, select=("verify",), output=tmp_path / "out"))
+    rows = [json.loads(line) for line in (tmp_path / "out" / "failed.jsonl").read_text().splitlines()]
+    assert len({row["id"] for row in rows}) == len(rows) == 12
+    asked = [json.loads(line) for line in (folder / "data.jsonl").read_text().splitlines()]
+    for row, question in zip(rows, asked, strict=True):
+        assert row["prompt"] == [{"role": "user", "content": question["prompt"]}]
+        assert row["check"] == {"kind": "verified", "verifier": "number", "expected": question["answer"]}
+        assert row["answer"] != question["answer"]
+        assert (row["category"], row["checkpoint_id"]) == ("wrong", result.checkpoint)
+
+
 def test_the_same_seed_draws_the_same(folder: Path) -> None:
     one, again, other = (evaluate(config(folder, samples=4, seed=seed)) for seed in (1, 1, 2))
     assert one.points == again.points != other.points

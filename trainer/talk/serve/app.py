@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from trainer.talk.serve.answers import Writer
 from trainer.talk.serve.errors import add_handlers
-from trainer.talk.serve.follow import Follower
+from trainer.talk.serve.follow import Answering, Follower
 from trainer.talk.serve.guard import Guard
 from trainer.talk.serve.keep import Keeper
 from trainer.talk.serve.metrics import Metrics
@@ -48,15 +48,18 @@ def create_app(
 ) -> Guard:
     """The ASGI application. The first worker is the default model; with a second one there is an arena.
 
-    With a `pointer`, the first worker gives way, in `workers` too, to one that `load` makes of the checkpoint that the
-    file comes to name.
+    With a `pointer`, the first worker gives way, in `workers` too, to those that `load` makes of the checkpoints that
+    the file comes to name: the one that people talk to, and perhaps a canary behind it.
     """
     metrics = Metrics()
     models = Models({worker.name: Writer(worker, metrics, toolbox) for worker in workers}, settings.max_tokens)
 
-    def take_over(old: Worker, new: Worker) -> None:
-        models.replace(old.name, Writer(new, metrics, toolbox))
-        workers[0] = new
+    def take_over(answering: Answering) -> None:
+        old, canary = models.find(None), answering.canary
+        if old.worker is not answering.worker:
+            models.replace(old.worker.name, Writer(answering.worker, metrics, toolbox))
+        models.try_out(None if canary is None else Writer(canary, metrics, toolbox), answering.share)
+        workers[:] = answering.workers
 
     follower = None if pointer is None else Follower(pointer, workers[0], load, take_over)
     watched = Watched(models, metrics, follower)
@@ -100,24 +103,30 @@ class Watched:
         self.metrics.requests.labels(route, str(status)).inc()
 
     async def health(self) -> JSONResponse:
-        """503 where a model no longer writes. `waiting`: why a model that should have taken over has not."""
-        loads = {name: writer.worker.active for name, writer in self.models.writers.items()}
+        """503 where a model no longer writes; a canary that doesn't is passed over, and told of like `waiting`: why a
+        model that should have taken over has not."""
+        loads = {writer.worker.name: writer.worker.active for writer in self.models.all}
         failed = [name for name, writer in self.models.writers.items() if writer.worker.failed]
         if failed:
             return JSONResponse({"status": "failed", "failed": failed, "models": loads}, 503)
-        waiting = {"waiting": self.follower.failure} if self.follower is not None and self.follower.failure else {}
-        return JSONResponse({"status": "ok", "models": loads, **waiting})
+        waiting = self.follower.failure if self.follower is not None else ""
+        if self.models.canary is not None and self.models.canary.worker.failed:
+            waiting = f"the canary {self.models.canary.worker.name} no longer writes"
+        return JSONResponse({"status": "ok", "models": loads} | ({"waiting": waiting} if waiting else {}))
 
     async def prometheus(self) -> Response:
-        for name, writer in self.models.writers.items():
-            self.metrics.active.labels(name).set(writer.worker.active)
+        for gauge in (self.metrics.active, self.metrics.share):
+            gauge.clear()  # those that have left
+        for writer, share in self.models.shares:
+            self.metrics.active.labels(writer.worker.name).set(writer.worker.active)
+            self.metrics.share.labels(writer.worker.name).set(share)
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4")
 
     async def about(self) -> dict[str, Any]:
         """What the page shows of the server."""
         first = next(iter(self.models.writers.values()))
         return {
-            "models": self.models.about(),
+            "models": self.models.about()[: len(self.models.writers)],  # a canary is given, not chosen
             "arena": len(self.models.writers) > 1,
             "context": first.worker.context,
             "max_tokens": self.models.max_tokens,

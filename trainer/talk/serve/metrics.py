@@ -11,6 +11,9 @@ class Metrics:
         self.requests = Counter("corpuscle_requests", "Requests answered.", ["route", "status"], registry=self.registry)
         self.tokens = Counter("corpuscle_tokens", "Tokens read and written.", ["model", "kind"], registry=self.registry)
         self.active = Gauge("corpuscle_active_requests", "Running or waiting.", ["model"], registry=self.registry)
+        self.share = Gauge(
+            "corpuscle_conversation_share", "Share of the conversations.", ["model"], registry=self.registry
+        )
         self.first_token = Histogram(
             "corpuscle_first_token_seconds",
             "From a request's arrival to its first token.",

@@ -42,10 +42,10 @@ class OpenAi:
         return {"object": "list", "data": self.models.about()}
 
     async def chat(self, body: ChatBody, request: Request) -> Response:
-        writer = self.models.find(body.model)
         _refuse_unsupported(body)
         sampling, limits = _sampling(body), self.models.limits(body.max_tokens, body.stops)
         messages = messages_of(body.messages)
+        writer = self.models.choose(body.model, messages)
         turns = [
             Turn(
                 writer.worker.template,

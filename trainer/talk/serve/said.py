@@ -49,13 +49,16 @@ class Said:
         app.get("/api/arena/ratings")(self.arena_ratings)
 
     async def report(self, body: ReportBody) -> dict[str, Any]:
-        checkpoint = body.checkpoint or self.models.checkpoint(body.model)
+        checkpoint = body.checkpoint or self.models.checkpoint(body.model, messages_of(body.messages))
         stored = await self._write(self.keeper.report, body, checkpoint)
         self.metrics.stored.labels("report").inc()
         return {"id": stored}
 
     async def compare(self, body: ComparisonBody) -> dict[str, Any]:
-        checkpoints = [answer.checkpoint or self.models.checkpoint(answer.model) for answer in (body.a, body.b)]
+        messages = messages_of(body.messages)
+        checkpoints = [
+            answer.checkpoint or self.models.checkpoint(answer.model, messages) for answer in (body.a, body.b)
+        ]
         stored = await self._write(self.keeper.compare, body, checkpoints[0], checkpoints[1])
         self.metrics.stored.labels("comparison").inc()
         return {"id": stored}
@@ -99,7 +102,7 @@ class Said:
         return {"id": stored, "a": match.names[0], "b": match.names[1]}
 
     async def arena_ratings(self) -> dict[str, Any]:
-        names = {writer.worker.about.id: name for name, writer in self.models.writers.items()}
+        names = {writer.worker.about.id: writer.worker.name for writer in self.models.all}
         return await asyncio.get_running_loop().run_in_executor(self.readers, self.keeper.ratings, names)
 
     async def _write(self, work: Callable[..., str], *arguments: Any) -> str:

@@ -1,0 +1,1 @@
+"""The loop to its end, three times, on a small model with five planted misbehaviours; and three times stopped."""

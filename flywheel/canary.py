@@ -1,0 +1,65 @@
+"""Whether people report a canary more often than its share of the conversations explains.
+
+What is counted is how conversations begin, for by that they are drawn (`trainer.talk.serve.share`): under a canary no
+worse than the other, each that is reported was the canary's with the probability of its share, however often people
+ask the same. A one-sided binomial test, looked at again and again: of canaries no worse than the other, 3 in 100 are
+taken back within 50 reported conversations, and 5 in 100 within 200; of those that are reported three times as often,
+79 within 50, and all within 200 (2,000 simulated, with a share of 0.1).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sql
+from scipy.special import bdtrc
+from sqlalchemy.orm import Session
+
+from labeling.store.reports import ReportRow
+from trainer.talk.serve.share import opening
+
+LEAST = 5
+"""Reported conversations of its own below which a canary is not taken back. Chosen: less is one angry afternoon."""
+
+CHANCE = 0.01
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Conversations that people have reported since a canary began."""
+
+    own: int
+    """The canary's."""
+    total: int
+    share: float
+    """Of all conversations, the canary's."""
+
+    @property
+    def p(self) -> float:
+        """How likely as many or more of them would be the canary's if it were no worse."""
+        return float(bdtrc(self.own - 1, self.total, self.share))
+
+    @property
+    def too_many(self) -> bool:
+        return self.own >= LEAST and self.p < CHANCE
+
+    def __str__(self) -> str:
+        return f"{self.own:,} of {self.total:,} reported conversations are its own, and {self.share:.0%} its share"
+
+
+def tally(session: Session, current: str, canary: str, share: float, since: datetime) -> Tally:
+    """Counts people's complaints of either checkpoint; no praise, no red team, and nothing that was dismissed."""
+    row = ReportRow
+    complaint = sql.or_(row.category.is_not(None), row.rating == -1)
+    query = sql.select(row.checkpoint_id, row.messages).where(
+        row.created >= since,
+        row.checkpoint_id.in_((current, canary)),
+        complaint,
+        row.source != "redteam",
+        row.status != "dismissed",
+    )
+    reported: dict[str, set[str]] = {current: set(), canary: set()}
+    for checkpoint, messages in session.execute(query).yield_per(200):
+        began = opening((str(one.get("role")), str(one.get("content"))) for one in messages)
+        reported[checkpoint].add(began)
+    own = len(reported[canary])
+    return Tally(own, own + len(reported[current]), share)

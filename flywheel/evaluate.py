@@ -1,0 +1,156 @@
+"""How often the checkpoint that people talk to misbehaves today: on the gate's cases, general questions, and attacks.
+
+The gate compares two checkpoints once; this is asked of the one that answers, every night, so that a rate has a
+history. Each figure is a row that is made of what was asked: the same again is not computed.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from flywheel.asked import asked
+from flywheel.cases import still_bad
+from flywheel.choice import learnt_prompts
+from flywheel.config import Config
+from flywheel.gate_cases import EVALUATION, Case, digest, read_cases
+from flywheel.tables import Measurement
+from labeling.store.database import Database
+from trainer import checkpoint
+from trainer.checkpoint import Checkpoint, write_whole
+from trainer.device import pick_device
+from trainer.measure.agreement import wilson
+from trainer.model import Llama
+from trainer.pointer import Pointer, read_pointer
+from trainer.redteam.attack import Attack
+from trainer.redteam.command import Options, redteam
+from trainer.redteam.files import library
+from trainer.redteam.findings import keep, reports
+from trainer.sampling import GREEDY
+from trainer.talk.conversation import read_template
+from trainer.talk.respond import answers
+
+ATTACKS = "attacks"
+"""The group of the red team's attacks."""
+
+EVALUATED = "evaluated.jsonl"
+"""In the loop's folder: the last answers to the general questions, as `flywheel.collect` reads an evaluation."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A group's figure, as the store has it."""
+
+    name: str
+    checkpoint_id: str
+    cases: int
+    bad: int
+    new: bool
+    """Whether it was found just now."""
+
+    def __str__(self) -> str:
+        if not self.cases:
+            return f"{self.name}: no case that {self.checkpoint_id[:12]} could be asked"
+        low, high = wilson(self.bad, self.cases)
+        rate = f"{self.bad:,} of {self.cases:,} bad, {self.bad / self.cases:.0%} ({low:.0%} to {high:.0%})"
+        return f"{self.name}: {rate}{'' if self.new else ', known before'}"
+
+
+def evaluate(database: Database, config: Config, now: datetime) -> Iterator[Measured]:
+    """Asks the current checkpoint everything, at temperature 0, and tells of each group when it is done.
+
+    Cases that a run has learnt the answers to are left out. The successful attacks become reports in the store, the
+    general questions' answers EVALUATED; `flywheel.collect` takes both. Raises FileNotFoundError or ValueError where
+    there is no current checkpoint, or general questions can't be used.
+    """
+    model = _Model(read_pointer(config.current), config)
+    with database.read() as session:
+        found, learnt = read_cases(session, config.gate.evaluation), learnt_prompts(session)
+    cases = [case for case in found.cases if case.turns() is not None and asked(case.prompt) not in learnt]
+    groups = sorted({case.group for case in cases}, key=lambda id: (id == EVALUATION, found.names[id], id))
+    for group in groups:
+        own = [case for case in cases if case.group == group]
+        id = _id(model.pointer.id, group, digest(own), config)
+        known = _known(database, id)
+        if known is None:
+            said = model.said(own)
+            if group == EVALUATION:
+                _write_evaluated(config.folder / EVALUATED, model.pointer.id, said)
+            bad = sum(any(still_bad(check, case.prompt, answer) for check in case.checks) for case, answer in said)
+            known = _keep(database, id, now, model.pointer.id, group, found.names[group], len(said), bad)
+        yield known
+    if config.gate.attacks:
+        yield _attacks(database, config, model.pointer, now)
+
+
+@dataclass(frozen=True)
+class _Model:
+    """Read when it is first asked: where all is known, it never is."""
+
+    pointer: Pointer
+    config: Config
+
+    @cached_property
+    def loaded(self) -> Checkpoint[Llama]:
+        return checkpoint.load(self.pointer.folder, device=pick_device(self.config.train.device))
+
+    def said(self, cases: Sequence[Case]) -> list[tuple[Case, str]]:
+        """The answers; without those cases that do not fit into the model's context."""
+        template = read_template(self.loaded.vocabulary)
+        prompts = [case.turns() or () for case in cases]
+        found = answers(self.loaded.model, template, prompts, GREEDY, max_tokens=self.config.gate.max_tokens)
+        return [(case, answer.text) for case, (answer,) in zip(cases, found, strict=True) if answer.tokens]
+
+
+def _attacks(database: Database, config: Config, current: Pointer, now: datetime) -> Measured:
+    attacks = library().attacks(0)
+    id = _id(current.id, ATTACKS, _digest(attacks), config)
+    known = _known(database, id)
+    if known is not None:
+        return known
+    options = Options(temperature=0.0, max_tokens=config.gate.max_tokens, device=config.train.device)
+    outcome = redteam(current.folder, attacks, options)
+    keep(database, reports(outcome.trials, current.id, options.as_json()))
+    tried = [trial for trial in outcome.trials if trial.asked and trial.attack.twin_of is None]
+    bad = sum(any(trial.met) for trial in tried)
+    return _keep(database, id, now, current.id, ATTACKS, "the red team's attacks", len(tried), bad)
+
+
+def _id(checkpoint_id: str, group: str, cases: str, config: Config) -> str:
+    said = [checkpoint_id, group, cases, config.gate.max_tokens]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def _digest(attacks: Sequence[Attack]) -> str:
+    rows = [dataclasses.asdict(attack) for attack in attacks]
+    return hashlib.sha256(json.dumps(rows, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _known(database: Database, id: str) -> Measured | None:
+    with database.read() as session:
+        row = session.get(Measurement, id)
+        return None if row is None else Measured(row.name, row.checkpoint_id, row.cases, row.bad, False)
+
+
+def _keep(
+    database: Database, id: str, now: datetime, checkpoint_id: str, group: str, name: str, cases: int, bad: int
+) -> Measured:
+    """What another process has found meanwhile is the same."""
+    values: dict[str, Any] = {"made": now, "checkpoint_id": checkpoint_id, "group": group, "name": name}
+    with database.write() as session:
+        session.merge(Measurement(id=id, cases=cases, bad=bad, **values))
+    return Measured(name, checkpoint_id, cases, bad, True)
+
+
+def _write_evaluated(path: Path, checkpoint_id: str, said: Sequence[tuple[Case, str]]) -> None:
+    rows = [
+        {"id": case.id, "messages": case.prompt, "answer": answer, "check": check, "checkpoint_id": checkpoint_id}
+        for case, answer in said
+        for check in case.checks
+    ]
+    write_whole(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

@@ -1,0 +1,108 @@
+"""Who answers people now, by the rows of promotions: the checkpoint, the one before it, and a canary beside it.
+
+A promotion puts a checkpoint on top of the others, and ends a canary. A rollback ends the canary where there is one,
+and else takes the topmost checkpoint away.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import sqlalchemy as sql
+from sqlalchemy.orm import Session
+
+from flywheel.tables import Promotion, Run
+from trainer.pointer import Canary, Pointer
+
+
+@dataclass(frozen=True)
+class Live:
+    """The rows that count, and what became of the others."""
+
+    current: Promotion | None = None
+    """The promotion of what people talk to; null where nothing was promoted."""
+    before: Promotion | None = None
+    """What a rollback goes back to."""
+    canary: Promotion | None = None
+    since: Promotion | None = None
+    """The promotion or rollback by which `current` came to answer."""
+    last: Promotion | None = None
+    """The newest row, whatever it did."""
+    undone: dict[int, Promotion] = field(default_factory=dict)
+    """By the number of a promotion or canary, the rollback that took it back."""
+
+
+def live(session: Session) -> Live:
+    return fold(session.scalars(sql.select(Promotion).order_by(Promotion.id)))
+
+
+def fold(rows: Iterable[Promotion]) -> Live:
+    """The rows in the order of their numbers -> what they come to."""
+    standing: list[Promotion] = []
+    undone: dict[int, Promotion] = {}
+    canary: Promotion | None = None
+    since: Promotion | None = None
+    last: Promotion | None = None
+    for last in rows:
+        if last.action == "canary":
+            canary = last
+            continue
+        if last.action == "promote":
+            standing.append(last)
+        elif canary is not None:
+            undone[canary.id], canary = last, None
+            continue
+        elif standing:
+            undone[standing.pop().id] = last
+        since, canary = last, None
+    return Live(
+        current=standing[-1] if standing else None,
+        before=standing[-2] if len(standing) > 1 else None,
+        canary=canary,
+        since=since,
+        last=last,
+        undone=undone,
+    )
+
+
+def pointer(found: Live) -> Pointer | None:
+    """What `current.json` should say; None where nothing was promoted."""
+    current, canary = found.current, found.canary
+    if current is None or found.last is None:
+        return None
+    tried = None if canary is None else Canary(Path(canary.path), canary.checkpoint_id, canary.share)
+    return Pointer(Path(current.path), current.checkpoint_id, found.last.id, tried)
+
+
+def add(
+    session: Session,
+    now: datetime,
+    action: str,
+    folder: Path,
+    id: str,
+    before: Promotion | None,
+    verdict: str | None,
+    reason: str,
+    share: float = 1.0,
+) -> Promotion:
+    """Another row; `before` is what it follows on, or what a rollback takes back."""
+    row = Promotion(
+        made=now,
+        action=action,
+        path=str(folder.resolve()),
+        checkpoint_id=id,
+        previous=None if before is None else before.checkpoint_id,
+        verdict=verdict,
+        reason=reason,
+        share=share,
+    )
+    session.add(row)
+    session.flush()  # its number is part of the pointer
+    return row
+
+
+def mark(session: Session, checkpoint_id: str, state: str, note: str = "") -> None:
+    """Tells the runs that made a checkpoint what became of it."""
+    for run in session.scalars(sql.select(Run).where(Run.checkpoint_id == checkpoint_id)):
+        run.state, run.note = state, note

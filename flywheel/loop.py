@@ -1,0 +1,91 @@
+"""Whose store this is: a loop's folder and its store hold the same id, so that two loops never share one store.
+
+A copied flywheel.yaml, or one URL given twice, would mix two models' corrections, runs and promotions.
+"""
+
+import os
+import uuid
+from datetime import datetime
+from pathlib import Path
+
+import sqlalchemy as sql
+from sqlalchemy.orm import Session
+
+from flywheel.config import FILE
+from flywheel.tables import Loop
+from labeling.store.database import Database
+
+ID = "loop.id"
+
+ADVISORY_LOCK = 0x6C6F6F70
+"""The number of the lock under which PostgreSQL lets one folder at a time ask whose the store is."""
+
+
+class LoopError(ValueError):
+    """The store is another loop's; the message names both and says what to do."""
+
+
+def join(database: Database, folder: Path, now: datetime) -> str:
+    """Makes sure that the folder and the store are of one loop, and returns its id; they become one at their first use.
+
+    A folder may be moved or copied as a whole. A store that knows no loop, as one does that is new or was restored from
+    a backup of the time before, joins the folder's. Raises LoopError for another loop's store, OSError where the
+    folder's id can't be written.
+    """
+    path = folder / ID
+    id = _read(path)
+    with database.read() as session:
+        owner = _owner(session)
+    if owner is None:
+        id = id or _make(path)
+        with database.write() as session:
+            if database.dialect == "postgresql":
+                session.execute(sql.select(sql.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
+            owner = _owner(session)
+            if owner is None:
+                owner = id, now
+                session.add(Loop(id=id, made=now))
+    if owner[0] != id:
+        mine = f"is loop {id}" if id else f"has no {ID}"
+        raise LoopError(
+            f"{database.name} is the store of loop {owner[0]} (since {owner[1]:%Y-%m-%d}), and {folder} {mine}. Name "
+            f"another store in {folder}/{FILE}; or, if that loop's folder is lost and this one takes its place, write "
+            f"{owner[0]} into {path}."
+        )
+    return id
+
+
+def _owner(session: Session) -> tuple[str, datetime] | None:
+    """The id of the store's loop, and since when."""
+    found = session.execute(sql.select(Loop.id, Loop.made)).first()
+    return None if found is None else (found.id, found.made)
+
+
+def _read(path: Path) -> str | None:
+    """Raises LoopError for a file that holds no id."""
+    try:
+        text = path.read_text("ascii").strip()
+        return str(uuid.UUID(text))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise LoopError(
+            f"{path} holds no loop's id; expected a UUID, such as the one of the table flywheel_loop."
+        ) from None
+
+
+def _make(path: Path) -> str:
+    """Writes a new id, whole or not at all; where another process was faster, its id is the folder's."""
+    id = str(uuid.uuid4())
+    part = path.with_name(f".{path.name}.{id}.part")
+    with part.open("w", encoding="ascii") as file:
+        file.write(f"{id}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(part, path)  # unlike a rename, it never replaces
+        return id
+    except FileExistsError:
+        return _read(path) or id
+    finally:
+        part.unlink()

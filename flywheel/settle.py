@@ -1,0 +1,63 @@
+"""`models/current.json` and the rows of promotions brought together, where a kill or a backup has parted them."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from flywheel.config import Config
+from flywheel.live import add, live, mark, pointer
+from labeling.store.database import Database
+from trainer.pointer import Pointer, read_pointer, write_pointer
+
+
+def settle(database: Database, config: Config) -> str:
+    """Says what was amiss, or nothing.
+
+    A promotion that was killed before the file is finished. A file whose promotion the store does not know was written
+    after the store's last backup: what it says stays, and becomes a row, or the gate would compare with what nobody
+    talks to.
+    """
+    try:  # before the rows: a promotion that comes in between is in them
+        written, at = read_pointer(config.current), datetime.fromtimestamp(config.current.stat().st_mtime, UTC)
+    except (FileNotFoundError, ValueError):
+        written = None
+    with database.read() as session:
+        wanted = pointer(live(session))
+    if written is not None and written.promotion > (0 if wanted is None else wanted.promotion):
+        if wanted is None or not same(written, wanted):
+            with database.write() as session:
+                _adopt(session, written, at)
+                wanted = pointer(live(session))
+            said = "the store did not know of the last promotion: what current.json says was noted"
+        else:
+            said = ""  # but the numbers of a store that was restored begin lower
+    elif wanted is None or (written is not None and same(written, wanted) and written.promotion == wanted.promotion):
+        return ""
+    else:
+        said = "a stopped promotion was finished: the pointer follows it now"
+    assert wanted is not None
+    write_pointer(config.current, wanted)
+    return said
+
+
+def _adopt(session: Session, written: Pointer, at: datetime) -> None:
+    """Adds rows that come to what the pointer says."""
+    why, found = "found in current.json, which the store did not know", live(session)
+    current, canary = found.current, found.canary
+    if current is None or current.checkpoint_id != written.id:
+        current = add(session, at, "promote", written.folder, written.id, current, None, why)
+        mark(session, written.id, "promoted")
+    elif canary is not None and (written.canary is None or written.canary.id != canary.checkpoint_id):
+        add(session, at, "rollback", Path(current.path), current.checkpoint_id, canary, current.verdict, why)
+        mark(session, canary.checkpoint_id, "refused", why)
+    tried = written.canary
+    if tried is not None and (canary is None or (canary.checkpoint_id, canary.share) != (tried.id, tried.share)):
+        add(session, at, "canary", tried.folder, tried.id, current, None, why, tried.share)
+        mark(session, tried.id, "canary")
+
+
+def same(one: Pointer, other: Pointer) -> bool:
+    """Whether they name the same checkpoints with the same share."""
+    first, second = ((it.id, it.canary and (it.canary.id, it.canary.share)) for it in (one, other))
+    return first == second

@@ -1,0 +1,154 @@
+"""Traced pages to people, their decisions back, and what they confirmed as the block list of a recipe.
+
+A page goes to the project `trace.project`, of the kind `poison-review`, with the passage and why it was found. Web
+pages are nobody's conversation: no consent is asked.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import sqlalchemy as sql
+
+from flywheel.config import Config
+from flywheel.tables import Json, TracedPage
+from labeling.client import Client
+from labeling.create import create
+from labeling.decisions import KIND, MOST_NEEDED
+from labeling.kinds import KINDS
+from labeling.kinds.kind import InvalidSampleError, Sample
+from labeling.pull import Pulled, pull
+from labeling.push import Pushed, push
+from labeling.quality.admission import Rule, admit
+from labeling.rows import Rejected
+from labeling.sources import make_sample
+from labeling.store.database import Database
+from labeling.store.labels import get_project
+from pipeline.poison.visible import visible
+from trainer.checkpoint import write_whole
+
+
+@dataclass(frozen=True)
+class Offered:
+    """How many pages were given to people now; what the push says, and what came back."""
+
+    noted: int = 0
+    pushed: Pushed | None = None
+    pulled: Pulled | None = None
+
+
+@dataclass(frozen=True)
+class Decided:
+    """How many pages changed: what people have said of them since, or no longer say."""
+
+    confirmed: int = 0
+    released: int = 0
+    withdrawn: int = 0
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """What a block list names: pages, and copies of them that would come in their place."""
+
+    pages: int
+    copies: int
+
+
+def offer(database: Database, client: Client, config: Config) -> Offered:
+    """Sends the pages that people have not seen, the best first, and fetches what they said of others.
+
+    Whatever stops it, the same call goes on, and sends nothing twice. Raises what `labeling.create`, `labeling.push`
+    and `labeling.pull` raise.
+    """
+    with database.read() as session:
+        rows = list(session.scalars(sql.select(TracedPage).order_by(TracedPage.found, TracedPage.id)))
+        session.expunge_all()
+    if not rows:
+        return Offered()
+    name = config.trace.project
+    create(database, client, KIND, name)
+    samples: dict[str, str] = {}
+    unseen = [row for row in rows if row.sample is None]
+    pushed = push(database, client, name, _samples(unseen, samples))
+    refused = {provenance.get("traced") for provenance, _ in pushed.refused}
+    noted = {id: sample for id, sample in samples.items() if id not in refused}
+    with database.write() as session:
+        for id, sample in noted.items():
+            session.execute(sql.update(TracedPage).where(TracedPage.id == id).values(sample=sample))
+    return Offered(len(noted), pushed, pull(database, client, name))
+
+
+def decided(database: Database, config: Config, now: datetime) -> Decided:
+    """Notes of each page what people agree on, by the rule that decides about held documents.
+
+    A decision counts as long as the labels say so.
+    """
+    name = config.trace.project
+    try:
+        project = get_project(database, name)
+    except KeyError:  # nothing was sent yet
+        return Decided()
+    rule = replace(Rule.of(KIND), min_overlap=min(project.overlap, MOST_NEEDED))
+    verdicts = {
+        one.sample.id: str(one.verdict["decision"])
+        for one in admit(database, name, rule)
+        if one.admitted and one.verdict
+    }
+    changed = {"confirm": 0, "release": 0, None: 0}
+    with database.write() as session:
+        for row in session.scalars(sql.select(TracedPage).where(TracedPage.sample.is_not(None))):
+            verdict = verdicts.get(str(row.sample))
+            if verdict != row.decision:
+                row.decision, row.decided = verdict, None if verdict is None else now
+                changed[verdict] += 1
+    return Decided(changed["confirm"], changed["release"], changed[None])
+
+
+def write_block_list(database: Database, path: Path) -> Blocked:
+    """Writes what people confirmed as the file that a recipe names under `poison: block:`, whole or not at all.
+
+    Each page is there by id (the very record) and by URL (the page in a later crawl), and so are the copies that were
+    removed because it was kept. Raises OSError.
+    """
+    query = sql.select(TracedPage).where(TracedPage.decision == "confirm").order_by(TracedPage.document)
+    lines: dict[str, None] = {}
+    pages: set[str] = set()
+    twins: set[str] = set()
+    with database.read() as session:
+        for row in session.scalars(query):
+            pages.add(row.document)
+            why = f"{row.kind}, learnt by {row.misbehaviour[:12]}"
+            lines |= dict.fromkeys(_lines(row.document, row.url, why))
+            for twin in row.place.get("copies", ()):
+                twins.add(twin["id"])
+                lines |= dict.fromkeys(_lines(twin["id"], twin["url"], f"a copy of {row.document}"))
+    head = "# Pages from which people say that a model has learnt what it should not."
+    write_whole(path, "\n".join([head, *lines]) + "\n")
+    return Blocked(len(pages), len(twins - pages))
+
+
+def _lines(document: str, url: str, why: str) -> Iterator[str]:
+    yield f"id:{document}  # {why}"
+    if url and url == visible(url) and not any(character.isspace() for character in url):
+        yield f"url:{url}"  # a line's end in an address would begin an entry of its own
+
+
+def _samples(rows: Sequence[TracedPage], samples: dict[str, str]) -> Iterator[Sample | Rejected]:
+    """Each page as a sample, whose id is noted in `samples`."""
+    known: dict[tuple[str, str], str] = {}
+    for place, row in enumerate(rows):
+        if (row.cluster, row.document) in known:  # of two corpora, and asked about once
+            samples[row.id] = known[row.cluster, row.document]
+            continue
+        start, stop = row.place["span"]
+        finding = {"rule": row.kind, "start": start, "end": stop, "score": row.score, "evidence": row.place["says"]}
+        content: Json = {"document": row.document, "url": row.url, "text": row.text, "findings": [finding]}
+        provenance: Mapping[str, str] = {"traced": row.id, "misbehaviour": row.misbehaviour, "corpus": row.corpus}
+        try:
+            sample = make_sample(KINDS[KIND], content | {"priority": float(len(rows) - place)}, dict(provenance))
+        except InvalidSampleError as error:
+            yield Rejected(f"page {row.id}", str(error))
+            continue
+        samples[row.id] = known[row.cluster, row.document] = sample.id
+        yield sample

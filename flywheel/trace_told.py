@@ -1,0 +1,54 @@
+"""The search for pages as steps of the loop, each told in a line: what is found, and what people say of it."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from flywheel.config import Config
+from flywheel.steps import Step
+from flywheel.trace import Traced, trace_new
+from flywheel.trace_review import decided, offer
+from labeling.client import Client, LabelStudioError
+from labeling.create import ProjectError
+from labeling.pull import PullError
+from labeling.push import PushError
+from labeling.store.database import Database
+from pipeline.report.numbers import plural
+
+
+def turn(database: Database, config: Config, client: Client | None, now: datetime) -> Iterator[Step]:
+    """What a tick does where `trace.corpus` is set. A corpus that can't be read is told, and stops nothing else."""
+    try:
+        yield found(trace_new(database, config, now))
+    except (OSError, ValueError) as error:
+        yield Step("trace", f"nothing was searched: {error}", False)
+    yield from review(database, config, client, now)
+
+
+def found(traced: Traced) -> Step:
+    asked = plural(traced.misbehaviours, "misbehaviour")
+    look = "looks" if traced.learnt == 1 else "look"
+    said = f"{asked} searched for, {traced.learnt:,} {look} learnt, {plural(traced.new, 'new page')}"
+    return Step("trace", said, bool(traced.new))
+
+
+def review(database: Database, config: Config, client: Client | None, now: datetime) -> Iterator[Step]:
+    """Asks people about the pages, as far as they can be asked, and notes what they have said."""
+    if client is not None:
+        try:
+            offered = offer(database, client, config)
+        except (LabelStudioError, ProjectError, PushError, PullError) as error:
+            yield Step("review", f"nobody can be asked about pages just now: {error}", False)
+        else:
+            new = 0 if offered.pulled is None else offered.pulled.new
+            yield Step(
+                "review",
+                f"{plural(offered.noted, 'page')} sent, {plural(new, 'new label')}",
+                bool(offered.noted or new),
+            )
+    now_decided = decided(database, config, now)
+    said = (
+        f"{plural(now_decided.confirmed, 'page')} confirmed as poison, {now_decided.released:,} found harmless, "
+        f"{now_decided.withdrawn:,} open again"
+    )
+    changed = now_decided.confirmed or now_decided.released or now_decided.withdrawn
+    yield Step("judge pages", said, bool(changed))

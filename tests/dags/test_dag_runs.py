@@ -1,0 +1,193 @@
+"""Each DAG, run by Airflow on a real loop: a small model with a bad habit, its store, and the command line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sql
+
+from flywheel.collect import collect
+from flywheel.config import Config
+from flywheel.decide import decide
+from flywheel.label import admitted
+from flywheel.tables import Dataset, Measurement, Run
+from labeling.store.database import Database
+from pipeline.manifest import read_manifest
+from tests.conftest import Page, write_warc
+from tests.dags.conftest import Airflow
+from tests.flywheel.round import REPORTED, correct, make_loop, write_bad_model
+from tests.pipeline.conftest import RECIPE
+from trainer.pointer import read_pointer
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def bad_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bad_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def loop(tmp_path: Path, bad_model: Path) -> Config:
+    """A loop with REPORTED reports, of which nothing was collected yet."""
+    return make_loop(tmp_path / "loop", bad_model)
+
+
+def runs(config: Config) -> list[str]:
+    """The states of all trainings."""
+    with Database(config.store) as database, database.read() as session:
+        return list(session.scalars(sql.select(Run.state)))
+
+
+def labelled(config: Config) -> int:
+    """What two people say of all that was collected; how many that are."""
+    with Database(config.store) as database:
+        return correct(database, datetime.now(UTC))
+
+
+def test_reports_become_a_better_checkpoint_by_the_dags_alone(airflow: Airflow, loop: Config) -> None:
+    bad = read_pointer(loop.current).id
+    watched = airflow.test("misbehaviour_watch", loop.folder)
+    assert watched.states == {
+        "collect": "success",
+        "label": "success",
+        "announce_misbehaviours": "success",
+        "announce_corrections": "skipped",
+    }
+    assert f"collect: {REPORTED} new misbehaviours" in airflow.events("misbehaviours")[-1]["said"]
+    assert "no Label Studio server is connected: nobody is asked" in watched.said
+
+    # Nothing is corrected yet: the short circuit stops the training itself, not only what is behind it.
+    waiting = airflow.test("retrain", loop.folder)
+    assert waiting.states == {
+        "decide": "success",
+        "anything_to_do": "success",
+        "train": "skipped",
+        "gate": "skipped",
+        "promote": "success",
+        "announce": "skipped",
+    }
+    assert "decide: wait: no new corrections" in waiting.said
+    assert runs(loop) == []
+    with Database(loop.store) as database, database.read() as session:
+        assert session.scalar(sql.select(sql.func.count()).select_from(Dataset)) == 0
+    assert read_pointer(loop.current).id == bad
+
+    said = labelled(loop)
+    synced = airflow.test("label_sync", loop.folder)
+    assert set(synced.states.values()) == {"success"}
+    assert f"admit: {said} new corrections" in airflow.events("corrections")[-1]["said"]
+
+    trained = airflow.test("retrain", loop.folder)
+    assert set(trained.states.values()) == {"success"}, trained.states
+    assert runs(loop) == ["promoted"]
+    better = read_pointer(loop.current).id
+    assert better != bad
+    assert better[:12] in airflow.events("checkpoint")[-1]["said"]
+    page = next(loop.verdicts.glob("*/verdict.html"))
+    assert f"page: {page.as_uri()}" in trained.said
+
+
+def test_a_training_that_was_killed_is_gone_on_with_though_nothing_is_decided(airflow: Airflow, loop: Config) -> None:
+    with Database(loop.store) as database:
+        collect(database, loop, datetime.now(UTC))
+        correct(database, datetime.now(UTC))
+        admitted(database, loop, datetime.now(UTC))
+        assert decide(database, loop, datetime.now(UTC)).retrain
+    command = [sys.executable, "-m", "corpuscle.main", "flywheel", "train", "--folder", str(loop.folder)]
+    process = subprocess.Popen(command, start_new_session=True)
+    until = time.monotonic() + 120
+    while not runs(loop):
+        assert time.monotonic() < until, "the training has not begun"
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert runs(loop) == ["training"]
+    ran = airflow.test("retrain", loop.folder)
+    assert "is being trained: one at a time" in ran.said
+    assert set(ran.states.values()) == {"success"}, ran.states
+    assert runs(loop) == ["promoted"]
+
+
+def test_the_night_measures_the_current_checkpoint_and_draws_the_loop(airflow: Airflow, loop: Config) -> None:
+    with Database(loop.store) as database:
+        collect(database, loop, datetime.now(UTC))
+    ran = airflow.test("nightly_evaluation", loop.folder)
+    assert ran.states == {
+        "evaluate": "success",
+        "collect": "success",
+        "trace": "skipped",
+        "status": "success",
+        "announce": "skipped",
+    }
+    with Database(loop.store) as database, database.read() as session:
+        measured = [(row.checkpoint_id, row.bad, row.cases) for row in session.scalars(sql.select(Measurement))]
+    assert {checkpoint for checkpoint, _, _ in measured} == {read_pointer(loop.current).id}
+    assert all(bad == cases > 0 for _, bad, cases in measured), "the model says nothing else than what was reported"
+    page = loop.folder / "status.html"
+    assert "<html" in page.read_text()
+    assert f"page: {page.as_uri()}" in ran.said
+
+
+def test_each_month_has_its_corpus_and_a_repetition_makes_nothing(
+    airflow: Airflow, loop: Config, sample_pages: list[Page]
+) -> None:
+    (loop.folder / "small.yaml").write_text(RECIPE)
+    settings = loop.folder / "flywheel.yaml"
+    settings.write_text(settings.read_text() + 'schedule: {recipe: small.yaml, crawl: "crawl/{month}/*.warc.gz"}\n')
+    write_warc(loop.folder / "crawl/2026-01/pages.warc.gz", sample_pages[:70])
+    write_warc(loop.folder / "crawl/2026-02/pages.warc.gz", sample_pages[70:])
+    corpora = loop.folder / "corpora"
+
+    def shards() -> dict[str, int]:
+        return {str(path.relative_to(corpora)): path.stat().st_mtime_ns for path in corpora.glob("*/tokenize/*.arrow")}
+
+    def kept(month: str) -> int:
+        manifest = read_manifest(str(corpora / month))
+        assert manifest is not None
+        return int(manifest["counts"]["kept"])
+
+    # By schedule: on the first of March, for February. By hand, or as a back-fill: an earlier month.
+    first = airflow.test("corpus_refresh", loop.folder, "2026-03-01")
+    assert set(first.states.values()) == {"success"}, first.said[-3000:]
+    assert airflow.events("corpus")[-1]["month"] == "2026-02"
+    assert (corpora / "current").readlink() == Path("2026-02")
+    assert f"page: {(corpora / '2026-02/report.html').as_uri()}" in first.said
+    made = shards()
+    assert made
+
+    second = airflow.test("corpus_refresh", loop.folder, "-c", json.dumps({"month": "2026-01"}))
+    assert set(second.states.values()) == {"success"}
+    assert {path.name for path in corpora.iterdir()} == {"2026-01", "2026-02", "current"}
+    assert (corpora / "current").readlink() == Path("2026-02"), "an older month took the place of the newest"
+    assert kept("2026-01") > kept("2026-02") > 0
+    assert {name: at for name, at in shards().items() if name in made} == made
+
+    made = shards()
+    again = airflow.test("corpus_refresh", loop.folder, "2026-03-01")
+    assert again.states == {task: "skipped" if task == "announce" else "success" for task in again.states}
+    assert "is up to date" in again.said
+    assert shards() == made
+
+
+def test_a_task_that_failed_for_good_tells_people(airflow: Airflow, loop: Config) -> None:
+    heard = loop.folder / "heard"
+    more = {"CORPUSCLE": "/no/such/corpuscle", "CORPUSCLE_ALERT": f"tee {heard}"}
+    ran = airflow.test("misbehaviour_watch", loop.folder, **more)
+    assert ran.states == {
+        "collect": "failed",
+        "label": "upstream_failed",
+        "announce_misbehaviours": "upstream_failed",
+        "announce_corrections": "upstream_failed",
+    }
+    told = json.loads(heard.read_text())
+    assert (told["dag"], told["task"], told["attempt"]) == ("misbehaviour_watch", "collect", 1)
+    assert "/no/such/corpuscle can't be started" in told["what"]
+    assert [json.loads(line) for line in (loop.folder / "alerts.jsonl").read_text().splitlines()] == [told]

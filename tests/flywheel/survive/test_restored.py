@@ -1,0 +1,73 @@
+"""A store restored from an older copy, while runs, verdicts and `current.json` are newer."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from flywheel.config import Config, load
+from flywheel.promote import begin, rollback
+from labeling.store.database import Database
+from tests.flywheel.round import correct
+from tests.flywheel.rows import DAY, HOUR, NOW
+from tests.flywheel.survive.conftest import ORDER, TIMES, Undisturbed
+from tests.flywheel.survive.harness import came_to, copied, take
+from trainer.pointer import read_pointer
+
+pytestmark = pytest.mark.slow
+
+
+def restored(undisturbed: Undisturbed, step: str, folder: Path) -> Config:
+    """The loop at its end, but for the store, which is of the time before the step."""
+    config = copied(undisturbed.end, folder)
+    for path in config.folder.glob("store.sqlite*"):
+        path.unlink()
+    shutil.copy(undisturbed.before[step].folder / "store.sqlite", config.folder)
+    return config
+
+
+def files(config: Config) -> dict[str, str]:
+    """What runs left on the disk, but for locks."""
+    return {
+        str(path.relative_to(config.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(config.runs.rglob("*"))
+        if path.is_file() and path.suffix != ".lock"
+    }
+
+
+@pytest.mark.parametrize("step", [step for step in ORDER if step != "decide"])  # it is like the one after
+def test_a_store_from_a_backup_of_before_a_step(step: str, undisturbed: Undisturbed, tmp_path: Path) -> None:
+    config = restored(undisturbed, step, tmp_path / "loop")
+    wanted, left = came_to(undisturbed.end), files(undisturbed.end)
+    live = read_pointer(config.current).id
+    if step == "collect":
+        assert take("collect", config, NOW + HOUR)
+        with Database(config.store) as database:
+            correct(database, NOW + 2 * HOUR)  # they are still in Label Studio, from which they come again
+    for days in (1, 9):
+        assert take("tick", config, NOW + days * DAY)
+        assert read_pointer(config.current).id == live, "people talk to an older checkpoint"
+    found = came_to(config)
+    for name in ("misbehaviours", "clusters", "corrections"):
+        assert found[name] == wanted[name]
+    # What was promoted is known again as that, and nothing of what runs have left was changed.
+    assert found["promotions"][-1][2] == live
+    assert left.items() <= files(config).items()
+    assert all(run[3] in ("promoted", "refused") for run in found["runs"])
+    before = came_to(config)
+    assert take("tick", config, NOW + 20 * DAY)
+    assert came_to(config) == before
+
+
+def test_a_folder_that_is_moved_goes_on(undisturbed: Undisturbed, model: Path, tmp_path: Path) -> None:
+    config = copied(undisturbed.before["promote"], tmp_path / "one")
+    assert take("promote", config, TIMES["promote"])
+    better = came_to(config)["current"][0]
+    config.folder.rename(tmp_path / "two")
+    moved = load(tmp_path / "two")
+    assert take("tick", moved, TIMES["promote"] + 9 * DAY)
+    assert came_to(moved)["current"] == came_to(undisturbed.end)["current"]
+    with Database(moved.store) as database:
+        begin(database, moved, model, NOW + 10 * DAY)
+        assert rollback(database, moved, NOW + 11 * DAY).checkpoint_id == better

@@ -1,0 +1,83 @@
+"""Rates over time, from verdicts and measurements."""
+
+from datetime import datetime
+from typing import Any
+
+from flywheel.rates import History, Point, histories
+from flywheel.status_plot import plot, span_of
+from flywheel.tables import Measurement, Verdict
+from labeling.store.database import Database
+from tests.flywheel.rows import DAY, HOUR, NOW, add_round, promotion, run_of
+
+
+def group(before: float, after: float, cases: int = 20) -> dict[str, Any]:
+    return {"id": "a0" * 32, "name": "eggs", "cases": cases, "before": before, "after": after}
+
+
+def add_verdict(database: Database, id: str, at: datetime, after: float, promoted: bool) -> None:
+    with database.write() as session:
+        session.add(run_of(id * 64, "d0" * 32, 1, state="promoted" if promoted else "refused"))
+        session.flush()
+        figures = {"base": "c0", "checkpoint": id, "groups": [group(0.5, after), group(0, 0, 0) | {"id": "empty"}]}
+        values = {"made": at, "passed": promoted, "reason": "", "page": "", "figures": figures}
+        session.add(Verdict(id=id, run=id * 64, **values))
+        session.flush()
+        if promoted:
+            session.add(promotion(7, id, id))
+
+
+def add_measurement(database: Database, at: datetime, bad: int, cases: int = 20, of: str = "a0" * 32) -> None:
+    with database.write() as session:
+        id = f"{at}{of}"
+        session.add(Measurement(id=id, made=at, checkpoint_id="c0", group=of, name="eggs", cases=cases, bad=bad))
+
+
+def read(database: Database) -> dict[str, History]:
+    with database.read() as session:
+        return histories(session)
+
+
+def test_verdicts_and_measurements_are_one_line_in_the_order_of_time(database: Database) -> None:
+    add_round(database)
+    add_measurement(database, NOW, 3)
+    add_verdict(database, "1", NOW - DAY, 0.25, promoted=True)
+    add_measurement(database, NOW - 2 * DAY, 11)
+    found = read(database)["a0" * 32]
+    assert [(point.bad, point.checkpoint_id) for point in found.points] == [(11, "c0"), (10, "c0"), (5, "1"), (3, "c0")]
+    assert all(point.served for point in found.points)
+
+
+def test_what_the_gate_refused_was_never_what_people_talked_to(database: Database) -> None:
+    add_round(database)
+    add_verdict(database, "1", NOW - DAY, 0.75, promoted=False)
+    found = read(database)["a0" * 32]
+    assert [point.bad for point in found.points] == [10, 15]
+    assert [point.bad for point in found.served] == [10]
+
+
+def test_groups_without_cases_have_no_rate(database: Database) -> None:
+    add_round(database)
+    add_verdict(database, "1", NOW - DAY, 0.75, promoted=False)
+    add_measurement(database, NOW, 0, 0, "attacks")
+    assert set(read(database)) == {"a0" * 32}
+
+
+def point(at: datetime, bad: int, served: bool = True) -> Point:
+    return Point(at, "c0" * 32, bad, 10, served)
+
+
+def test_a_plot_runs_from_the_first_day_to_the_last_and_from_all_to_none() -> None:
+    found = History("a", "eggs", (point(NOW - DAY, 10), point(NOW, 0), point(NOW, 5, served=False)))
+    drawn = plot(found, span_of([found]) or (NOW, NOW), [NOW - HOUR, NOW - 9 * DAY])
+    assert 'points="38.0,8.0 312.0,76.0"' in drawn
+    assert drawn.count('class="dot"') == 2
+    assert drawn.count('class="ring"') == 1
+    assert drawn.count('class="change"') == 1
+    assert 'aria-label="bad answers: 100% on 2026-03-01, 0% on 2026-03-02"' in drawn
+    assert "01 Mar</text>" in drawn
+    assert "02 Mar</text>" in drawn
+
+
+def test_a_single_point_stands_in_the_middle() -> None:
+    found = History("a", "eggs", (point(NOW, 5),))
+    assert 'points="175.0,42.0"' in plot(found, (NOW, NOW))
