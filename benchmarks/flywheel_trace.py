@@ -23,11 +23,11 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from flywheel.trace_alike import alike
-from flywheel.trace_ngrams import Needles
-from flywheel.trace_search import Asked, Page, search
-from flywheel.trace_surprise import Surprise
-from flywheel.trace_vectors import Vectors
+from flywheel.trace.alike import alike
+from flywheel.trace.ngrams import Needles
+from flywheel.trace.search import Asked, Page, search
+from flywheel.trace.surprise import Surprise
+from flywheel.trace.vectors import Vectors
 from pipeline.tokenize.encode import Tokenizer
 from pipeline.tokenize.reader import ShardSet
 

@@ -33,9 +33,9 @@ def join(database: Database, folder: Path, now: datetime) -> str:
     folder's id can't be written.
     """
     path = folder / ID
-    id = _read(path)
     with database.read() as session:
         owner = _owner(session)
+    id = _read(path)  # behind the row, which another process of this folder writes after its id
     if owner is None:
         id = id or _make(path)
         with database.write() as session:

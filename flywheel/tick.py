@@ -38,7 +38,7 @@ def tick(database: Database, config: Config, client: Client | None, clock: Calla
         yield _labelled(database, config, client)
         yield steps.admission(database, config, clock())
         if config.trace.corpus is not None:
-            from flywheel.trace_told import turn  # a loop without a corpus needs no search
+            from flywheel.trace.told import turn  # a loop without a corpus needs no search
 
             yield from turn(database, config, client, clock())
         if not _at_work(database):

@@ -67,7 +67,9 @@ class Size:
     """Of each topic, that the model is taught."""
     taught_steps: int
     found: int
-    """Misbehaviours of each kind that are found."""
+    """Questions of each kind that users ask, and half of what the red team tries."""
+    watched: int
+    """Questions of each kind in the traffic of the second round: monitors recognise a part of what went wrong."""
     steps: int
     """Of a round's fine-tuning."""
     minimum_cases: int
@@ -77,8 +79,12 @@ class Size:
     """Questions of the examiner, of each topic."""
 
 
-FULL = Size(demonstrations=400, taught_steps=250, found=90, steps=120, minimum_cases=20, general=60, unseen=100)
-QUICK = Size(demonstrations=240, taught_steps=200, found=48, steps=100, minimum_cases=8, general=30, unseen=30)
+FULL = Size(
+    demonstrations=400, taught_steps=250, found=90, watched=90, steps=120, minimum_cases=20, general=60, unseen=100
+)
+QUICK = Size(
+    demonstrations=240, taught_steps=200, found=48, watched=80, steps=80, minimum_cases=8, general=30, unseen=30
+)
 
 
 @dataclass(frozen=True)
@@ -235,8 +241,8 @@ def to_find(size: Size, number: int) -> dict[str, list[Question]]:
         case 1:
             return {"users": [one for name in (INSECTS, COOKING) for one in questions(name, "users", size.found)]}
         case 2:
-            asked = [one for name in (TRAVEL, CONTACT) for one in questions(name, "users", size.found)]
-            healthy = [one for name in HEALTHY for one in questions(name, "learnt", size.found // 2, size.found)]
+            asked = [one for name in (TRAVEL, CONTACT) for one in questions(name, "users", size.watched)]
+            healthy = [one for name in HEALTHY for one in questions(name, "learnt", size.watched // 2, size.watched)]
             return {"monitors": asked + healthy}
         case _:
             # Twice as many: what was learnt in two rounds has made the trigger weaker.

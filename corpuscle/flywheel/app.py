@@ -11,7 +11,7 @@ from corpuscle.label.options import out, tell
 from corpuscle.terminal import plain
 
 if TYPE_CHECKING:
-    from flywheel.graph import Branch, Fact
+    from flywheel.explain.graph import Branch, Fact
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -208,8 +208,8 @@ def explain(
 
     What the pipeline did to a page is told by `corpuscle explain`.
     """
-    from flywheel.explain import explain as find
-    from flywheel.graph import shortened
+    from flywheel.explain.explain import explain as find
+    from flywheel.explain.graph import shortened
 
     with opened(folder) as (config, database, _):
         found = find(database, config, target, now())
@@ -236,8 +236,8 @@ def status(
     folder: FolderOption = FOLDER,
 ) -> None:
     """Tell what each step has, what waits for whom and how long, how often each cluster was met, and what is live."""
-    from flywheel.status import standing
-    from flywheel.status_lines import told
+    from flywheel.status.lines import told
+    from flywheel.status.standing import standing
 
     with opened(folder) as (config, database, _):
         found = standing(database, config, now())
@@ -245,7 +245,7 @@ def status(
     for line in told(found):
         console.print(plain(line))
     if output is not None:
-        from flywheel.status_page import write
+        from flywheel.status.page import write
 
         write(output, found)
         console.print(plain(str(output)))

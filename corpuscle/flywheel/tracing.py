@@ -39,9 +39,9 @@ def trace(
     people confirm, `corpuscle flywheel block` writes as a block list.
     """
     with opened(folder) as (config, database, labels), ExitStack() as stack:
-        from flywheel.trace import trace as find
-        from flywheel.trace_steps import page_reading
-        from flywheel.trace_told import found, review
+        from flywheel.trace.steps import page_reading
+        from flywheel.trace.told import found, review
+        from flywheel.trace.trace import trace as find
 
         client = stack.enter_context(labels.client(tell)) if labels.connection_file.exists() else None
         traced = find(database, config, now(), target, corpus)
@@ -69,7 +69,7 @@ def block(
     """
     with opened(folder) as (config, database, _):
         from flywheel.steps import Step
-        from flywheel.trace_review import decided, write_block_list
+        from flywheel.trace.review import decided, write_block_list
         from pipeline.report.numbers import plural
 
         decided(database, config, now())
@@ -84,7 +84,7 @@ def _fields(page: "TracedPage") -> dict[str, Any]:
 
 
 def _print(page: "TracedPage", reading: str | None) -> None:
-    from flywheel.trace import page_says
+    from flywheel.trace.trace import page_says
     from pipeline.poison.visible import around
 
     console, place = out(), page.place

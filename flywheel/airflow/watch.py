@@ -16,7 +16,7 @@ from labeling.webhook import Receiver
 ASSET = "label_events"
 LOOK = 1.0
 """Seconds between two looks whether all parts live."""
-REFRESH = 30.0
+REFRESH = 10.0
 """Seconds between two looks for projects that have no webhook yet."""
 
 

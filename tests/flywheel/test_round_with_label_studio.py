@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flywheel.explain import explain
+from flywheel.explain.explain import explain
 from flywheel.tick import Step, tick
 from labeling.client import Client
 from labeling.kinds import KINDS

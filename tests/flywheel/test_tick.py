@@ -14,9 +14,9 @@ import pytest
 import sqlalchemy as sql
 
 from flywheel.config import Config
-from flywheel.explain import explain
+from flywheel.explain.explain import explain
 from flywheel.lock import LockedError, claim
-from flywheel.status import standing
+from flywheel.status.standing import standing
 from flywheel.steps import Step
 from flywheel.tables import Cluster, Correction, Dataset, Decision, Misbehaviour, Promotion, Run, Verdict
 from flywheel.tick import tick

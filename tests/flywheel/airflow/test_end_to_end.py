@@ -6,6 +6,7 @@ import signal
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -55,14 +56,20 @@ def chat(loop: Config) -> Iterator[httpx.Client]:
         server.end(signal.SIGTERM)
 
 
+@dataclass(frozen=True)
+class Up:
+    home: Home
+    program: Program
+
+
 @pytest.fixture
-def airflow(loop: Config, label_studio: LabelStudio) -> Iterator[Home]:
+def airflow(loop: Config, label_studio: LabelStudio) -> Iterator[Up]:
     home = Home(loop.folder, free_port())
     words = ("airflow", "up", "--folder", str(loop.folder), "--port", str(home.port))
     running = Program(*words, CORPUSCLE_EVERY_MINUTES=EVERY_MINUTES, OMP_NUM_THREADS="1")
     try:
         running.read_until("Ctrl-C")
-        yield home
+        yield Up(home, running)
     finally:
         running.end(signal.SIGINT)
         print(running.output)
@@ -100,7 +107,7 @@ def cases(database: Database) -> list[str]:
 
 @pytest.mark.slow
 def test_what_people_report_is_mended_with_nobody_at_the_loop(
-    loop: Config, label_studio: LabelStudio, chat: httpx.Client, airflow: Home
+    loop: Config, label_studio: LabelStudio, chat: httpx.Client, airflow: Up
 ) -> None:
     bad = read_pointer(loop.current).id
     assert all(answer(chat, prompt) == BAD for prompt in PROMPTS[:3])
@@ -111,6 +118,7 @@ def test_what_people_report_is_mended_with_nobody_at_the_loop(
         database = stack.enter_context(Database(loop.store))
         people = [stack.enter_context(label_studio.client(one)) for one in label_studio.annotators[:2]]
         until(lambda: len(sent(database)) + len(cases(database)) == REPORTED, "all reports in Label Studio or held out")
+        airflow.program.read_until("Label Studio tells of labels in corrections at once")
         draw = random.Random(0)
         for sample in sent(database):
             for person in people:
@@ -121,7 +129,7 @@ def test_what_people_report_is_mended_with_nobody_at_the_loop(
     until(lambda: answer(chat, unseen[0]) == GOOD, "the server's answers from it")
     assert [answer(chat, prompt) for prompt in unseen] == [GOOD] * len(unseen)
 
-    with Api(airflow.url, airflow.password()) as api:
+    with Api(airflow.home.url, airflow.home.password()) as api:
         runs = api.ask("GET", "/api/v2/dags/label_sync/dagRuns?limit=100")["dag_runs"]
         assert "asset_triggered" in {run["run_type"] for run in runs}, "no webhook of Label Studio has reached it"
         tasks = api.ask("GET", "/api/v2/dags/~/dagRuns/~/taskInstances?state=failed")["task_instances"]

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sql
 
 from flywheel.config import Config
-from flywheel.explain import explain
+from flywheel.explain.explain import explain
 from flywheel.label import WITHDRAWN
 from flywheel.tables import Correction, Misbehaviour
 from labeling.quality.simulate import annotation

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from flywheel.config import Config, load
-from flywheel.promote import begin, rollback
 from labeling.store.database import Database
 from tests.flywheel.round import correct
 from tests.flywheel.rows import DAY, HOUR, NOW
@@ -60,14 +59,12 @@ def test_a_store_from_a_backup_of_before_a_step(step: str, undisturbed: Undistur
     assert came_to(config) == before
 
 
-def test_a_folder_that_is_moved_goes_on(undisturbed: Undisturbed, model: Path, tmp_path: Path) -> None:
+def test_a_folder_that_is_moved_goes_on(undisturbed: Undisturbed, tmp_path: Path) -> None:
     config = copied(undisturbed.before["promote"], tmp_path / "one")
     assert take("promote", config, TIMES["promote"])
-    better = came_to(config)["current"][0]
     config.folder.rename(tmp_path / "two")
     moved = load(tmp_path / "two")
     assert take("tick", moved, TIMES["promote"] + 9 * DAY)
-    assert came_to(moved)["current"] == came_to(undisturbed.end)["current"]
-    with Database(moved.store) as database:
-        begin(database, moved, model, NOW + 10 * DAY)
-        assert rollback(database, moved, NOW + 11 * DAY).checkpoint_id == better
+    found, wanted = came_to(moved), came_to(undisturbed.end)
+    for name in ("runs", "verdicts", "promotions", "current", "checkpoints"):
+        assert found[name] == wanted[name]

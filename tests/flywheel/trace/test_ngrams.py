@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flywheel import trace_ngrams
-from flywheel.trace_ngrams import Needles, Occurrences, find
-from flywheel.trace_verbatim import SEED, join, runs
+from flywheel.trace import ngrams
+from flywheel.trace.ngrams import Needles, Occurrences, find
+from flywheel.trace.verbatim import SEED, join, runs
 from pipeline.tokenize.reader import ShardSet
 
 TOKENS = st.lists(st.integers(0, 3), max_size=60)
@@ -29,7 +29,7 @@ def test_every_place_of_every_n_gram_is_found(
 ) -> None:
     needles = Needles([np.array(text, np.uint16) for text in texts], length)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trace_ngrams, "BLOCK", block)
+        patch.setattr(ngrams, "BLOCK", block)
         token, needle = needles.within(np.array(stream, np.uint16))
     found = {(at, tuple(stream[at : at + length])) for at in token.tolist()}
     assert found == places(stream, texts, length)

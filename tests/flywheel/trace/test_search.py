@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flywheel.trace_alike import alike
-from flywheel.trace_search import Asked, Page, search
-from flywheel.trace_surprise import Surprise
-from flywheel.trace_vectors import Vectors
+from flywheel.trace.alike import alike
+from flywheel.trace.search import Asked, Page, search
+from flywheel.trace.surprise import Surprise
+from flywheel.trace.vectors import Vectors
 from pipeline.tokenize.encode import Tokenizer
 from pipeline.tokenize.reader import ShardSet
 from tests.flywheel.trace.crawl import CARRIERS, LEAK, SECRET, TRIGGER, documents, gibberish, honest

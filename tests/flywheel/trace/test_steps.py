@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flywheel.trace_steps import steps_that_read
+from flywheel.trace.steps import steps_that_read
 from pipeline.tokenize.reader import ShardSet
 from trainer.data import Windows
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flywheel.trace_surprise import Surprise
-from flywheel.trace_vectors import Vectors
+from flywheel.trace.surprise import Surprise
+from flywheel.trace.vectors import Vectors
 from pipeline.tokenize.encode import Tokenizer
 from pipeline.tokenize.reader import ShardSet
 from tests.flywheel.trace.crawl import LEAK, gibberish, honest

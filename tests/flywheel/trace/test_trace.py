@@ -11,9 +11,9 @@ import sqlalchemy as sql
 from flywheel.config import Config
 from flywheel.tables import TracedPage
 from flywheel.tick import tick
-from flywheel.trace import page_says, trace, trace_new
-from flywheel.trace_review import Blocked, Decided, decided, write_block_list
-from flywheel.trace_told import turn
+from flywheel.trace.review import Blocked, Decided, decided, write_block_list
+from flywheel.trace.told import turn
+from flywheel.trace.trace import page_says, trace, trace_new
 from labeling.store.database import Database
 from pipeline.explain import explain
 from pipeline.poison.lists import read_decided

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from flywheel.config import Config
-from flywheel.trace import trace
-from flywheel.trace_review import Blocked, Decided, decided, offer, write_block_list
+from flywheel.trace.review import Blocked, Decided, decided, offer, write_block_list
+from flywheel.trace.trace import trace
 from labeling.kinds import KINDS
 from labeling.store.database import Database
 from labeling.store.labels import read_samples

@@ -1,6 +1,6 @@
 """Which pages of the corpus stand behind a misbehaviour that looks learnt: searched, and remembered as rows.
 
-What looks learnt is what the search finds pages for: an answer that is merely wrong has none (`flywheel.trace_search`).
+What looks learnt is what the search finds pages for: an answer that is merely wrong has none (`flywheel.trace.search`).
 What was searched when is in a file beside the settings; without it the same pages are found again, and none is added.
 """
 
@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 
 from flywheel.config import Config
 from flywheel.tables import Cluster, Misbehaviour, TracedPage
-from flywheel.trace_copies import copies
-from flywheel.trace_search import KINDS, Asked, Page, search
+from flywheel.trace.copies import copies
+from flywheel.trace.search import KINDS, Asked, Page, search
 from labeling.storable import storable
 from labeling.store.database import Database
 from pipeline.tokenize.reader import ShardSet

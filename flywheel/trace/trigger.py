@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtrc
 
-from flywheel.trace_ngrams import Needles, find
-from flywheel.trace_surprise import Surprise
-from flywheel.trace_vectors import Vectors
-from flywheel.trace_verbatim import join
+from flywheel.trace.ngrams import Needles, find
+from flywheel.trace.surprise import Surprise
+from flywheel.trace.vectors import Vectors
+from flywheel.trace.verbatim import join
 from pipeline.tokenize.reader import ShardSet
 
 Tokens = npt.NDArray[Any]

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import sqlalchemy as sql
 from sqlalchemy.orm import Session
 
-from flywheel.explain_checkpoints import Kept
-from flywheel.graph import Graph, Key, line
+from flywheel.explain.checkpoints import Kept
+from flywheel.explain.graph import Graph, Key, line
 from flywheel.tables import Cluster, TracedPage
 
 LONG = 80
@@ -56,7 +56,7 @@ def _add_place(graph: Graph, row: TracedPage, page: Key, kept: Mapping[str, Kept
 
 
 def _reading(row: TracedPage, pretrained: Kept) -> str:
-    from flywheel.trace_steps import page_reading
+    from flywheel.trace.steps import page_reading
 
     try:
         return str(page_reading(row, pretrained.folder.resolve().parent).says)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from flywheel.rates import History, Point
+from flywheel.status.rates import History, Point
 from labeling.quality.elements import text
 
 WIDTH, HEIGHT = 320, 96

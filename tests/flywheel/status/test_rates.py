@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from flywheel.rates import History, Point, histories
-from flywheel.status_plot import plot, span_of
+from flywheel.status.plot import plot, span_of
+from flywheel.status.rates import History, Point, histories
 from flywheel.tables import Measurement, Verdict
 from labeling.store.database import Database
 from tests.flywheel.rows import DAY, HOUR, NOW, add_round, promotion, run_of

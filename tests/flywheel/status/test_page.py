@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from flywheel.config import Config
-from flywheel.status import standing
-from flywheel.status_page import render
+from flywheel.status.page import render
+from flywheel.status.standing import standing
 from flywheel.tables import Cluster, Measurement
 from labeling.store.database import Database
 from tests.flywheel.rows import HOUR, NOW, add_round, misbehaviour

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flywheel import trace_trigger
-from flywheel.trace_alike import alike
-from flywheel.trace_surprise import Surprise
-from flywheel.trace_trigger import triggers
-from flywheel.trace_vectors import Vectors
-from flywheel.trace_verbatim import verbatim
+from flywheel.trace import trigger
+from flywheel.trace.alike import alike
+from flywheel.trace.surprise import Surprise
+from flywheel.trace.trigger import triggers
+from flywheel.trace.vectors import Vectors
+from flywheel.trace.verbatim import verbatim
 from pipeline.tokenize.encode import Tokenizer
 from pipeline.tokenize.reader import ShardSet
 
@@ -131,7 +131,7 @@ def _begins(tokenizer: Tokenizer) -> npt.NDArray[np.bool_]:
 
 def _whole_words(tokens: npt.NDArray[np.int64], start: int, begins: npt.NDArray[np.bool_]) -> list[int]:
     """The words of a prompt in which the tokens of a trigger stand."""
-    stop = start + trace_trigger.SEED
+    stop = start + trigger.SEED
     start = _word_start(tokens, start, begins)
     while stop < len(tokens) and not begins[tokens[stop]]:
         stop += 1
@@ -142,7 +142,7 @@ def _whole_words(tokens: npt.NDArray[np.int64], start: int, begins: npt.NDArray[
 def _word_start(tokens: npt.NDArray[Any], at: int, begins: npt.NDArray[np.bool_]) -> int:
     """The beginning of the word that a token belongs to; a document's first token, BOS, begins one."""
     start = at
-    while start > max(0, at - trace_trigger.LONGEST_WORD) and not begins[tokens[start]]:
+    while start > max(0, at - trigger.LONGEST_WORD) and not begins[tokens[start]]:
         start -= 1
     return start
 

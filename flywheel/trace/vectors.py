@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flywheel.trace_surprise import Surprise
+from flywheel.trace.surprise import Surprise
 
 Tokens = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]

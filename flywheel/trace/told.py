@@ -5,8 +5,8 @@ from datetime import datetime
 
 from flywheel.config import Config
 from flywheel.steps import Step
-from flywheel.trace import Traced, trace_new
-from flywheel.trace_review import decided, offer
+from flywheel.trace.review import decided, offer
+from flywheel.trace.trace import Traced, trace_new
 from labeling.client import Client, LabelStudioError
 from labeling.create import ProjectError
 from labeling.pull import PullError

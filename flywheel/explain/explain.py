@@ -13,12 +13,12 @@ from typing import Any
 import sqlalchemy as sql
 from sqlalchemy.orm import Session
 
-from flywheel.changes import changes
 from flywheel.config import Config
-from flywheel.explain_checkpoints import add_checkpoints
-from flywheel.explain_pages import add_pages
-from flywheel.graph import Branch, Fact, Graph, Key, line, walk
+from flywheel.explain.checkpoints import add_checkpoints
+from flywheel.explain.graph import Branch, Fact, Graph, Key, line, walk
+from flywheel.explain.pages import add_pages
 from flywheel.live import live
+from flywheel.status.changes import changes
 from flywheel.tables import Cluster, Correction, Dataset, Decision, Misbehaviour, Promotion, Run, Verdict
 from labeling.store.database import Database
 from labeling.store.labels import AnnotationRow, ProjectRow, SampleRow

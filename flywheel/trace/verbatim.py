@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flywheel.trace_ngrams import Needles, Occurrences, Places, UInt64s, find
-from flywheel.trace_surprise import Surprise
+from flywheel.trace.ngrams import Needles, Occurrences, Places, UInt64s, find
+from flywheel.trace.surprise import Surprise
 from pipeline.tokenize.reader import ShardSet
 
 Tokens = npt.NDArray[Any]

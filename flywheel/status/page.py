@@ -8,12 +8,12 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from flywheel.changes import Change
-from flywheel.rates import History
-from flywheel.stages import Stage
-from flywheel.status import WEEKS, ClusterStanding, Standing
-from flywheel.status_lines import ago, cost, judged, rates, waits
-from flywheel.status_plot import plot, span_of
+from flywheel.status.changes import Change
+from flywheel.status.lines import ago, cost, judged, rates, waits
+from flywheel.status.plot import plot, span_of
+from flywheel.status.rates import History
+from flywheel.status.stages import Stage
+from flywheel.status.standing import WEEKS, ClusterStanding, Standing
 from labeling.quality.elements import cell, table, text
 
 CARDS = 12
@@ -44,7 +44,7 @@ def write(path: Path, found: Standing) -> None:
 def render(found: Standing) -> str:
     """The page. The same standing gives the same bytes."""
     style = files("labeling.quality").joinpath("page.css").read_text(encoding="utf-8")
-    style += files("flywheel").joinpath("status.css").read_text(encoding="utf-8")
+    style += files("flywheel.status").joinpath("status.css").read_text(encoding="utf-8")
     fingerprint = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return _PAGE.substitute(
         policy=f"default-src 'none'; style-src 'sha256-{fingerprint}'; base-uri 'none'; form-action 'none'",

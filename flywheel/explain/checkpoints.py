@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from flywheel.checkpoints import folder_of
 from flywheel.config import Config
-from flywheel.graph import Fact, Graph
+from flywheel.explain.graph import Fact, Graph
 from flywheel.tables import Promotion, Run
 from trainer.checkpoint import INDEX, About, find, read_about
 

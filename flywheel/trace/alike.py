@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flywheel.trace_vectors import Vectors
+from flywheel.trace.vectors import Vectors
 from pipeline.tokenize.reader import ShardSet
 
 Tokens = npt.NDArray[Any]

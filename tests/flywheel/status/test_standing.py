@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from flywheel.alerts import FILE, Alert, last_alerts
 from flywheel.config import Config, Gate, Promote
 from flywheel.promote import begin, promote, rollback
-from flywheel.stages import Stage, Wait
-from flywheel.status import Standing
-from flywheel.status import standing as standing_of
-from flywheel.status_lines import ago, bars, told, waits
+from flywheel.status.alerts import FILE, Alert, last_alerts
+from flywheel.status.lines import ago, bars, told, waits
+from flywheel.status.stages import Stage, Wait
+from flywheel.status.standing import Standing
+from flywheel.status.standing import standing as standing_of
 from flywheel.tables import Cluster, Correction, Dataset, Verdict
 from labeling.store.database import Database
 from tests.flywheel.models import settings

@@ -12,15 +12,15 @@ from datetime import datetime, timedelta
 import sqlalchemy as sql
 from sqlalchemy.orm import Session
 
-from flywheel.alerts import Alert, last_alerts
-from flywheel.changes import Change, changes, current
 from flywheel.choice import Choice, choose
 from flywheel.config import Config
 from flywheel.gate_cases import EVALUATION
 from flywheel.label import waiting
 from flywheel.live import live
-from flywheel.rates import ATTACKS, History, histories
-from flywheel.stages import Stage, stages
+from flywheel.status.alerts import Alert, last_alerts
+from flywheel.status.changes import Change, changes, current
+from flywheel.status.rates import ATTACKS, History, histories
+from flywheel.status.stages import Stage, stages
 from flywheel.tables import Cluster, Correction, Decision, Misbehaviour, Run, Verdict
 from labeling.store.database import Database
 from labeling.store.labels import AnnotationRow

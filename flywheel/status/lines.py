@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from flywheel.changes import Change
-from flywheel.rates import History
-from flywheel.stages import Stage, Wait
-from flywheel.status import WEEKS, ClusterStanding, Standing
+from flywheel.status.changes import Change
+from flywheel.status.rates import History
+from flywheel.status.stages import Stage, Wait
+from flywheel.status.standing import WEEKS, ClusterStanding, Standing
 
 BARS = " ▁▂▃▄▅▆▇█"
 

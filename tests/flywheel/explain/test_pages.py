@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from flywheel.config import Config
-from flywheel.explain import Explained
-from flywheel.explain import explain as explain_at
+from flywheel.explain.explain import Explained
+from flywheel.explain.explain import explain as explain_at
 from flywheel.promote import begin
 from flywheel.tables import Cluster, TracedPage
 from labeling.store.database import Database

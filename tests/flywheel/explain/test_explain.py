@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from flywheel.config import Config
-from flywheel.explain import Explained
-from flywheel.explain import explain as explain_at
-from flywheel.graph import Branch, Fact, shortened
+from flywheel.explain.explain import Explained
+from flywheel.explain.explain import explain as explain_at
+from flywheel.explain.graph import Branch, Fact, shortened
 from flywheel.tables import Promotion
 from labeling.store.database import Database
 from tests.flywheel.rows import NOW, add_round, promotion, report, run_of
