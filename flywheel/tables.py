@@ -119,7 +119,7 @@ class Run(Base):
     began: Mapped[datetime] = mapped_column(UtcTime)
     ended: Mapped[datetime | None] = mapped_column(UtcTime)
     state: Mapped[str] = mapped_column(sql.Text)
-    """training, trained, failed, refused (by the gate) or promoted."""
+    """training, trained, failed, refused (by the gate), canary or promoted."""
     note: Mapped[str] = mapped_column(sql.Text)
 
 
