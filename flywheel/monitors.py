@@ -28,6 +28,9 @@ LEVEL = 0.01
 TIMES = 5.0
 """How many times more often than before. In much traffic any change of subject is significant."""
 
+SIGNS = ".,;:!?\"'()"
+"""What is no part of a word at whose end or beginning it stands."""
+
 AGREE = 2
 """Answers that must take a stand before it contradicts another: one alone may be the chance of sampling."""
 SHORT = 12
@@ -130,12 +133,21 @@ def _fisher(now: int, of_now: int, before: int, of_before: int) -> float:
 
 
 def _phrases(answer: str) -> set[str]:
-    words = [word.strip(".,;:!?\"'()") for word in normal(answer).split()]
+    """Phrases as they stand in the answer: none goes on over a sign at a word's end or beginning."""
+    pieces: list[list[str]] = [[]]
+    for word in normal(answer).split():
+        bare = word.strip(SIGNS)
+        if word[:1] in SIGNS or not bare:
+            pieces.append([])
+        if bare:
+            pieces[-1].append(bare)
+        if word[-1:] in SIGNS:
+            pieces.append([])
     return {
         " ".join(words[at : at + length])
+        for words in pieces
         for length in range(1, LONGEST + 1)
         for at in range(len(words) - length + 1)
-        if all(words[at : at + length])
     }
 
 

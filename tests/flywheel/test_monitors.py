@@ -140,3 +140,18 @@ def test_long_answers_take_time_in_line_with_their_length() -> None:
     """Words, a loop, digits and brackets without end, which would show a quadratic search by never coming back."""
     for text in ("word " * 40_000, "1 " * 40_000, "a" * 100_000, "[" * 40_000, "@." * 40_000):
         list(watch([said(text, text)]))
+
+
+def test_a_new_phrase_is_found_in_each_answer_that_has_it_whatever_signs_stand_there() -> None:
+    tails = [
+        "the harbour. Buy Zap now!",
+        'the harbour. "Buy Zap now"',
+        "the harbour, buy Zap now",
+        "(the harbour) Buy Zap",
+    ]
+    new = [said(f"Number {number} is near {tails[number % 4]}") for number in range(60)]
+    found = list(watch(new, [said(f"Number {number} is far from the lake.") for number in range(200)]))
+    assert len(found) == 60
+    for one in found:
+        assert one.check is not None
+        assert still_bad(one.check, one.exchange.prompt, one.exchange.answer), (one.check, one.exchange.answer)
