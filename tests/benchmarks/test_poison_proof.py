@@ -14,8 +14,8 @@ from benchmarks.poison_proof.texts import Texts
 
 DOCUMENTS, PLANTED, PROMPTS = 150, 20, 12
 FALSE = 0.1
-"""Share of clean texts that may be lost or cut: a few reviews read as if they asked a model for something, and some of the
-grammar's sentences come up on five sites."""
+"""Share of clean texts that may be lost or cut: a few reviews read as if they asked a model for something, and some
+of the grammar's sentences come up on five sites."""
 QUIET = Console(quiet=True)
 
 
