@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+# Fast tests run side by side, a file a process; slow ones start servers and measure nothing else beside them.
+TOGETHER := -n auto --maxprocesses 8 --dist loadfile
 
 .PHONY: help install demo test check lint clean
 
@@ -33,13 +35,14 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy pipeline labeling trainer flywheel dags corpuscle benchmarks
-	$(BIN)/pytest -q -m "not slow"
+	$(BIN)/pytest -q $(TOGETHER) -m "not slow"
 
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy pipeline labeling trainer flywheel dags corpuscle benchmarks
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q $(TOGETHER) -m "not slow"
+	$(BIN)/pytest -q -m slow
 
 clean:
 	rm -rf demo/crawl demo/corpus demo/model

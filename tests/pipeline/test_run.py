@@ -86,6 +86,7 @@ def test_a_second_run_does_nothing(corpus: Path, sample_crawl: Path, recipe: Pat
     assert {path: path.stat().st_mtime_ns for path in corpus.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_a_changed_threshold_measures_nothing_again(
     corpus: Path, sample_crawl: Path, recipe: Path, tmp_path: Path
 ) -> None:
@@ -350,6 +351,7 @@ def test_a_corpus_with_others_files_among_the_steps_is_not_swept(
     assert [str(path.relative_to(folder)) for path in (folder / "poison").rglob("*")] == ["poison/.mine"]
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_does_not_stop_a_run(sample_crawl: Path, recipe: Path, tmp_path: Path) -> None:
     command = ["run", str(recipe), *map(str, sample_crawl.iterdir()), "--output", str(tmp_path / "out"), "--no-report"]
     process = subprocess.Popen(
@@ -425,6 +427,7 @@ def test_shards_without_documents_are_written_too(sample_crawl: Path, recipe: Pa
     assert sum(shard["documents"] for shard in manifest["shards"]) == manifest["counts"]["kept"]
 
 
+@pytest.mark.slow
 def test_a_renamed_archive_changes_the_lineage(sample_crawl: Path, recipe: Path, tmp_path: Path) -> None:
     crawl = shutil.copytree(sample_crawl, tmp_path / "crawl")
     make(recipe, crawl, tmp_path / "out")
@@ -435,6 +438,7 @@ def test_a_renamed_archive_changes_the_lineage(sample_crawl: Path, recipe: Path,
     assert "renamed.warc.gz" in {row["warc_file"] for row in rows(tmp_path / "out", "extract", "documents")}
 
 
+@pytest.mark.slow
 def test_a_removed_archive_leaves_nothing_behind(sample_crawl: Path, recipe: Path, tmp_path: Path) -> None:
     crawl = shutil.copytree(sample_crawl, tmp_path / "crawl")
     make(recipe, crawl, tmp_path / "out")

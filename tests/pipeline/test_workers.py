@@ -46,6 +46,7 @@ def test_a_worker_has_the_environment_and_the_folder_of_now(tmp_path: Path, monk
     assert parent == second_parent, "forked from one process, which has imported everything once"
 
 
+@pytest.mark.slow
 def test_a_script_that_does_not_ask_whether_it_is_the_main_module_runs_once(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(options=LOCAL[:2]))

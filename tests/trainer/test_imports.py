@@ -1,7 +1,10 @@
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.slow
 def test_the_trainer_needs_nothing_that_a_bare_gpu_image_lacks() -> None:
     """torch, numpy, pyarrow, sentencepiece, safetensors and rich are there; Beam, pydantic and typer need not be."""
     program = (

@@ -269,6 +269,7 @@ def test_the_recipe_chooses_outcomes_and_nothing_is_inspected_again(looked: Path
         assert made == {path.relative_to(folder): path.stat().st_size for path in (folder / step).rglob("*.parquet")}
 
 
+@pytest.mark.slow
 def test_inspecting_again_would_be_seen(looked: Path, again: Callable[[str], Path], tmp_path: Path) -> None:
     shutil.copytree(looked, tmp_path / "again")
     files = {path: path.stat().st_ino for path in (tmp_path / "again/inspect").rglob("*.parquet")}
