@@ -4,7 +4,8 @@ Runs when the receiver of Label Studio's webhooks posts an event to `label_event
 such events get lost:
 
 1. **label** fetches what people have said, and admits what they agree on;
-2. where there are new corrections, `corrections` wakes **retrain**.
+2. **pages** fetches what they have said of pages behind a misbehaviour, and notes what they agree on;
+3. where there are new corrections, `corrections` wakes **retrain**.
 """
 
 import sys
@@ -34,11 +35,16 @@ def label_sync() -> None:
     def label() -> list[Step]:
         return take("label", "--if-connected")
 
+    @task(pool=LOOP)
+    def pages() -> list[Step]:
+        return take("pages")
+
     @task(outlets=[CORRECTIONS])
     def announce(steps: list[Step], *, outlet_events: Any = None) -> None:
         told(CORRECTIONS, [step for step in steps if step["name"] == "admit"], outlet_events)
 
     announce(label())
+    pages()
 
 
 label_sync()

@@ -3,6 +3,7 @@
 Runs when `misbehaviours` or `corrections` says that something is new, and every hour, since such events get lost:
 
 1. **decide** says whether to train, and why, from what the store has; the rule is in `flywheel.yaml`, under `decide`;
+   *Trigger* it with a **reason** to train whatever is new at once;
 2. **anything_to_do** ends the run here where nothing was decided and no training is to be gone on with: what follows is
    skipped;
 3. **train** fine-tunes the current checkpoint; one that was killed goes on where it was;
@@ -19,7 +20,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import AssetOrTimeSchedule, DeltaTriggerTimetable, dag, task
+from airflow.sdk import AssetOrTimeSchedule, DeltaTriggerTimetable, Param, dag, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 sys.path.append(str(Path(__file__).parent))  # as Airflow has it, but for a bare DagBag
@@ -37,13 +38,23 @@ from corpuscle_dags.schedule import LOOP, TRAINING, defaults, every
     catchup=False,
     max_active_runs=1,
     default_args=defaults(),
+    params={
+        "reason": Param(
+            None,
+            type=["null", "string"],
+            maxLength=500,
+            title="Reason",
+            description="Why to train now, whatever the rules say; it is kept. Empty: they decide.",
+        ),
+    },
     doc_md=__doc__,
     tags=["corpuscle", "flywheel"],
 )
 def retrain() -> None:
     @task(pool=LOOP)
-    def decide() -> list[Step]:
-        return take("decide")
+    def decide(*, params: Any = None) -> list[Step]:
+        reason = (params["reason"] or "").strip()
+        return take("decide", *([f"--now={reason}"] if reason else []))
 
     # What is directly behind it is skipped, and so on down to `promote`, which looks for itself.
     @task.short_circuit(ignore_downstream_trigger_rules=False)

@@ -7,6 +7,7 @@ taken back within 50 reported conversations, and 5 in 100 within 200; of those t
 79 within 50, and all within 200 (2,000 simulated, with a share of 0.1).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -46,20 +47,37 @@ class Tally:
         return f"{self.own:,} of {self.total:,} reported conversations are its own, and {self.share:.0%} its share"
 
 
+def began(noted: Iterable[datetime], now: datetime) -> datetime | None:
+    """When a canary began, of the times that were noted of it: the last that is not ahead of the clock.
+
+    None where all are: the clock was ahead then, or is behind now, and nobody can tell which. The time of that look is
+    noted too, so a canary that began under a clock that was a year ahead ends its hours after the first look under one
+    that is right; and one that was looked at under a clock that was behind, its hours after its true beginning.
+    """
+    return max((one for one in noted if one <= now), default=None)
+
+
+def first_reported(session: Session, canary: str) -> datetime | None:
+    """When people first complained of a canary: since when to count where its beginning is in doubt."""
+    return session.scalar(sql.select(sql.func.min(ReportRow.created)).where(*_complaints(canary)))
+
+
 def tally(session: Session, current: str, canary: str, share: float, since: datetime) -> Tally:
     """Counts people's complaints of either checkpoint; no praise, no red team, and nothing that was dismissed."""
     row = ReportRow
-    complaint = sql.or_(row.category.is_not(None), row.rating == -1)
-    query = sql.select(row.checkpoint_id, row.messages).where(
-        row.created >= since,
-        row.checkpoint_id.in_((current, canary)),
-        complaint,
+    query = sql.select(row.checkpoint_id, row.messages).where(row.created >= since, *_complaints(current, canary))
+    reported: dict[str, set[str]] = {current: set(), canary: set()}
+    for checkpoint, messages in session.execute(query).yield_per(200):
+        reported[checkpoint].add(opening((str(one.get("role")), str(one.get("content"))) for one in messages))
+    own = len(reported[canary])
+    return Tally(own, own + len(reported[current]), share)
+
+
+def _complaints(*checkpoints: str) -> tuple[sql.ColumnElement[bool], ...]:
+    row = ReportRow
+    return (
+        row.checkpoint_id.in_(checkpoints),
+        sql.or_(row.category.is_not(None), row.rating == -1),
         row.source != "redteam",
         row.status != "dismissed",
     )
-    reported: dict[str, set[str]] = {current: set(), canary: set()}
-    for checkpoint, messages in session.execute(query).yield_per(200):
-        began = opening((str(one.get("role")), str(one.get("content"))) for one in messages)
-        reported[checkpoint].add(began)
-    own = len(reported[canary])
-    return Tally(own, own + len(reported[current]), share)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from sqlalchemy.dialects import postgresql, sqlite
 
-from flywheel.cases import check_fault, held_out, misbehaviour_id, normal, still_bad
+from flywheel.cases import check_fault, held_out, misbehaviour_id, still_bad
 from flywheel.cluster import cluster
 from flywheel.config import Config
 from flywheel.monitors import Exchange, watch
@@ -120,7 +120,8 @@ def reported(database: Database) -> Iterator[Found | Rejected]:
                 category=told.category or "other",
                 note=told.description,
                 consent=told.consent,
-                check=_attack_check(told, answer) if redteam else _wished_check(told, answer),
+                # What a user wishes is the user's own, and goes to people with the report: see `flywheel.agreed`.
+                check=_attack_check(told, answer) if redteam else None,
             )
 
 
@@ -163,7 +164,7 @@ def monitored(traffic: Iterable[Path], reference: Path | None) -> Iterator[Found
         seen = replace(
             suspicion.exchange, prompt=mask_json(suspicion.exchange.prompt), answer=mask(suspicion.exchange.answer)
         )
-        note = f"{suspicion.monitor}: {suspicion.note} ({seen.ref})"
+        note = f"{suspicion.monitor}: {mask(suspicion.note)} ({seen.ref})"
         made = _found("monitor", seen, suspicion.category, note, suspicion.check)
         yield replace(made, source_ref=suspicion.monitor)
 
@@ -205,14 +206,6 @@ def _list(path: Path, rejected: Sequence[Rejected]) -> list[Rejected]:
     elif set(listed) != known:
         write_rejected(path, rejected)
     return [one for one, values in zip(rejected, listed, strict=True) if values not in known]
-
-
-def _wished_check(report: Report, answer: str) -> Json | None:
-    """Nearer to what the person wished than to what was said; or no refusal, where a person calls that wrong."""
-    wished = (report.wished_answer or "").strip()
-    if wished and answer.strip() and normal(wished) != normal(answer):
-        return {"kind": "nearer", "good": wished, "bad": answer}
-    return {"kind": "answers"} if report.category == "refusal" else None
 
 
 def _attack_check(report: Report, answer: str) -> Json | None:

@@ -236,10 +236,13 @@ def parse(text: str, folder: Path, source: str = FILE) -> Config:
         raise ConfigError(f"{source}:1: expected keys such as {', '.join(list(Config.model_fields)[1:])}.")
     lines: dict[_Path, int] = {}
     faults = []
-    for key, line in _lines(root, ()):
-        if key in lines:  # YAML would keep the last one silently
-            faults.append((line, f"{'.'.join(map(str, key))} appears twice."))
-        lines[key] = line
+    try:
+        for key, line in _lines(root, ()):
+            if key in lines:  # YAML would keep the last one silently
+                faults.append((line, f"{'.'.join(map(str, key))} appears twice."))
+            lines[key] = line
+    except ValueError as error:
+        raise ConfigError(f"{source}:{error}; write its value out.") from None
     # A section that is named and left empty has the defaults.
     filled = {key: {} if value is None and key in _SECTIONS else value for key, value in values.items()}
     try:
@@ -263,17 +266,20 @@ _SECTIONS: dict[str, type[_Keys]] = {
 }
 
 
-def _lines(node: Any, path: _Path) -> Iterator[tuple[_Path, int]]:
-    """The line of every key and item of a YAML document."""
+def _lines(node: Any, path: _Path, around: tuple[int, ...] = ()) -> Iterator[tuple[_Path, int]]:
+    """The line of every key and item of a YAML document. Raises ValueError where an alias names what it stands in."""
+    if id(node) in around:
+        raise ValueError(f"{node.start_mark.line + 1}: {'.'.join(map(str, path))} is an alias of what it stands in")
+    within = (*around, id(node))
     if isinstance(node, yaml.MappingNode):
         for key, child in node.value:
             here = (*path, key.value)
             yield here, key.start_mark.line + 1
-            yield from _lines(child, here)
+            yield from _lines(child, here, within)
     elif isinstance(node, yaml.SequenceNode):
         for number, child in enumerate(node.value):
             yield (*path, number), child.start_mark.line + 1
-            yield from _lines(child, (*path, number))
+            yield from _lines(child, (*path, number), within)
 
 
 def _fault(fault: Any, lines: dict[_Path, int]) -> tuple[int, str]:

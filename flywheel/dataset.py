@@ -5,8 +5,8 @@ Continual Learners": 1% of the old data was enough there). Same corrections and 
 """
 
 import hashlib
+import heapq
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,11 +18,15 @@ from flywheel.asked import Asked, asked, trained_prompts
 from flywheel.choice import Taught, case_prompts, choose
 from flywheel.config import Config
 from flywheel.tables import Correction, Dataset, Json, Misbehaviour
+from labeling.private import write_private
 from labeling.records import as_prompt, choice, demonstration, says
 from labeling.store.database import Database
 from trainer.config import TuneConfig
 from trainer.records import Demonstration, Rejected, read, split
 from trainer.records.rows import read_rows
+
+ROOM = 1000
+"""Rows of the older data that may be held beside twice those that are wanted: fewer would be sorted too often."""
 
 
 class DatasetError(ValueError):
@@ -67,7 +71,8 @@ def build(database: Database, config: Config, now: datetime) -> Dataset:
     """
     planned = plan(database, config)
     path = config.datasets / f"{planned.id}.jsonl"
-    _write(path, planned.text)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_private(path, planned.text.decode())
     with database.write() as session:
         dataset = session.get(Dataset, planned.id)
         if dataset is None:
@@ -101,7 +106,7 @@ def write_pairs(database: Database, config: Config, dataset: Dataset) -> Path:
         raise DatasetError("none of the reported answers says anything; set train.preferences to 0")
     path = config.folder / dataset.path
     path = path.with_name(f"{path.stem}.pairs.jsonl")
-    _write(path, _lines(rows))
+    write_private(path, _lines(rows).decode())
     return path
 
 
@@ -128,8 +133,10 @@ def _replayed(path: Path, count: int, known: Asked) -> list[Json]:
     for record, row in _older(path):
         if not any(prompt in known for prompt in trained_prompts(record)):
             drawn[record.id] = row
+        if len(drawn) >= 2 * count + ROOM:  # older data may be larger than the memory
+            drawn = {id: drawn[id] for id in heapq.nsmallest(count, drawn)}
     # An id is a hash already: the smallest are a sample.
-    return [drawn[id] for id in sorted(drawn)[:count]]
+    return [drawn[id] for id in heapq.nsmallest(count, drawn)]
 
 
 def _older(path: Path) -> Iterator[tuple[Demonstration, Json]]:
@@ -153,13 +160,3 @@ def _older(path: Path) -> Iterator[tuple[Demonstration, Json]]:
 
 def _lines(rows: Sequence[Json]) -> bytes:
     return "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows).encode()
-
-
-def _write(path: Path, text: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)

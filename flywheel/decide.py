@@ -52,14 +52,14 @@ class _State:
     names: dict[str, str]
 
 
-def decide(database: Database, config: Config, now: datetime) -> Decision:
+def decide(database: Database, config: Config, now: datetime, order: str | None = None) -> Decision:
     """The decision that holds now; noted where it is another than the last one, and else the last one itself.
 
     A decision to train holds until a run was begun for it, or there is nothing left to train on. Not to train: one run
     at a time, no model or older data to train with, nothing new to learn that the gate could judge, the time to cool
     down after the last run, or a run that learnt the same from the same before (ATTEMPTS, where it failed). To train:
     enough new corrections, a cluster with too great a share of the new misbehaviours (and FEWEST new corrections), or
-    too long since the last run.
+    too long since the last run; or that a person orders it and says why, for which no time to cool down is waited.
     """
     while True:
         with database.read() as session:
@@ -69,7 +69,7 @@ def decide(database: Database, config: Config, now: datetime) -> Decision:
             session.expunge_all()
         # Read outside of a transaction, which others would wait for: the older data may be long.
         against = _against(database, config, state)
-        retrain, reason = (False, against) if against else (True, "") if held else _judge(state, config, now)
+        retrain, reason = (False, against) if against else (True, "") if held else _judge(state, config, now, order)
         with database.write() as session:
             last = _last(session)
             if (last and last.id) != (previous and previous.id):
@@ -150,10 +150,12 @@ def _done(database: Database, config: Config, state: _State) -> str:
     return f"the {len(state.new)} new corrections were learnt by run {run.id[:12]}, which {what}; it takes {change}"
 
 
-def _judge(state: _State, config: Config, now: datetime) -> tuple[bool, str]:
+def _judge(state: _State, config: Config, now: datetime, order: str | None) -> tuple[bool, str]:
     """(whether to train, why), where there is something to train on."""
     rule, last, new = config.decide, state.last, len(state.new)
     waiting = f"; others wait: {_waiting(state)}" if any(one.waits for one in state.choice.clusters) else ""
+    if order is not None:
+        return True, f"by hand: {order}; new corrections: {new}{waiting}"
     cooldown = timedelta(hours=rule.cooldown_hours)
     ended = None if last is None else last.ended or last.began
     if ended is not None and ended > now:  # timed by a clock that has been set back since: it holds up nothing

@@ -153,4 +153,4 @@ def _write_evaluated(path: Path, checkpoint_id: str, said: Sequence[tuple[Case, 
         for case, answer in said
         for check in case.checks
     ]
-    write_whole(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_whole(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), private=True)

@@ -2,8 +2,8 @@
 
 A target must improve: by McNemar's exact test on the cases whose outcome changed. What is no target may not get worse
 by more than the tolerance: there the difference itself counts and not its interval, since the interval of few cases
-would excuse everything. Where a target's cases are too few nothing is shown, and that is no pass; other clusters with
-too few are judged together.
+would excuse everything. Where a target's cases are too few nothing is shown, and that is no pass. What else has too few
+counts by itself where McNemar's test says that it got worse, and all of it together as one.
 """
 
 from collections.abc import Sequence
@@ -64,23 +64,33 @@ class Finding:
     broken: int
     p: float
     """McNemar's, exact and two-sided."""
+    p_worse: float
+    """The same one-sided: how likely so many broken cases are by chance, or more; 1 where no more broke than mended."""
     verdict: str
     contaminated: int
     unasked: int
 
 
 def judge(group: Group, rule: Rule) -> Finding:
-    """What a group shows, by itself."""
+    """What a group shows, by itself.
+
+    Of fewer cases than the rule's minimum the difference alone shows nothing (one of 19 is 5%), but it is not excused
+    where chance would hardly make it: five broken and none mended are enough at a confidence of 95%, four are not.
+    """
     count, bad_before, bad_after = len(group.before), sum(group.before), sum(group.after)
     pairs = list(zip(group.before, group.after, strict=True))
     mended, broken = pairs.count((True, False)), pairs.count((False, True))
     p = mcnemar(mended, broken)
     low, high = newcombe(group.before, group.after)
     difference = (bad_after - bad_before) / count if count else None
-    if difference is None or count < rule.minimum_cases:
+    few = count < rule.minimum_cases
+    p_worse = p / 2 if broken > mended else 1.0
+    if difference is None:
         verdict = INSUFFICIENT
-    elif difference > rule.tolerance:
+    elif difference > rule.tolerance and (not few or p_worse < 1 - rule.confidence):
         verdict = WORSE
+    elif few:
+        verdict = INSUFFICIENT
     elif not group.target:
         verdict = HOLDS
     elif not bad_before:
@@ -100,6 +110,7 @@ def judge(group: Group, rule: Rule) -> Finding:
         mended=mended,
         broken=broken,
         p=p,
+        p_worse=p_worse,
         verdict=verdict,
         contaminated=group.contaminated,
         unasked=group.unasked,
@@ -107,16 +118,17 @@ def judge(group: Group, rule: Rule) -> Finding:
 
 
 def pooled(groups: Sequence[Group], rule: Rule) -> Group | None:
-    """The groups that are too small to be judged as one; None where there are fewer than two.
+    """The clusters and evaluations that have too few cases, as one; None where that would be a group or none.
 
-    Or a hundred clusters of one case each could all break unseen.
+    Or a hundred clusters of one case each could all break unseen. Targets are left out: what one gains would hide what
+    others lose.
     """
-    small = [group for group in groups if len(group.before) < rule.minimum_cases]
+    small = [group for group in groups if not group.target and 0 < len(group.before) < rule.minimum_cases]
     if len(small) < 2:
         return None
     return Group(
         id="small",
-        name=f"the {len(small)} small clusters together",
+        name=f"the {len(small)} groups with few cases together",
         target=False,
         before=tuple(bad for group in small for bad in group.before),
         after=tuple(bad for group in small for bad in group.after),
@@ -131,9 +143,15 @@ def reasons(findings: Sequence[Finding], rule: Rule) -> list[str]:
         if finding.verdict == WORSE:
             assert finding.before is not None
             assert finding.after is not None
+            allowed = f"at most {rule.tolerance:+.0%} is allowed."
+            if finding.cases < rule.minimum_cases:
+                allowed = (
+                    f"fewer than {rule.minimum_cases}, but {finding.broken} broken and {finding.mended} mended are "
+                    f"hardly chance (one-sided p = {finding.p_worse:.2g}, below {1 - rule.confidence:.2g})."
+                )
             against.append(
                 f'"{finding.name}" gets worse: {finding.before:.0%} bad before, {finding.after:.0%} after, on '
-                f"{finding.cases} cases; at most {rule.tolerance:+.0%} is allowed."
+                f"{finding.cases} cases; {allowed}"
             )
         elif finding.verdict == UNSHOWN:
             against.append(

@@ -9,6 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ from flywheel.config import Config
 from flywheel.evidence import IMPROVES, Finding, Group, Rule, judge, pooled, reasons, worse_attacks
 from flywheel.gate_cases import EVALUATION, Case, Cases, digest, read_cases, trained_on
 from flywheel.live import mark
+from flywheel.lost import failing, reading
 from flywheel.tables import Correction, Dataset, Misbehaviour, Run, Verdict
 from flywheel.verdict_page import Exchange, Shown, render
 from labeling.store.database import Database
@@ -75,9 +77,15 @@ def gate(database: Database, config: Config, now: datetime, run: str | None = No
 
     Leaves verdict.html and answers.jsonl in `config.verdicts`, then the row; a run that does not pass becomes
     `refused`. Raises ValueError or FileNotFoundError for a run that can't be judged, a missing current checkpoint, and
-    general questions that can't be used.
+    general questions that can't be used; LostError where the run's checkpoint or dataset can't be read, and it becomes
+    `failed` where it was not named.
     """
     _adopt(database, config)
+    with failing(database, run):
+        return _judged(database, config, now, run)
+
+
+def _judged(database: Database, config: Config, now: datetime, run: str | None) -> Judged | None:
     started = time.monotonic()
     with database.read() as session:
         task = _task(session, config, run)
@@ -90,7 +98,7 @@ def gate(database: Database, config: Config, now: datetime, run: str | None = No
     exchanges, unasked, seen = _ask(task, config)
     rule = Rule(config.gate.minimum_cases, config.gate.tolerance, config.gate.confidence)
     groups = _groups(task, exchanges, unasked, seen)
-    pool = pooled([group for group in groups if group.id != EVALUATION], rule)
+    pool = pooled(groups, rule)
     findings = [judge(group, rule) for group in (*groups, *([pool] if pool else []))]
     attacks = _attacks(task, config)
     against = reasons(findings, rule) + worse_attacks(attacks, rule)
@@ -119,8 +127,8 @@ def gate(database: Database, config: Config, now: datetime, run: str | None = No
     )
     folder.mkdir(parents=True, exist_ok=True)
     rows = [json.dumps(dataclasses.asdict(one), ensure_ascii=False) for one in exchanges]
-    write_whole(folder / ANSWERS, "".join(row + "\n" for row in rows))
-    write_whole(folder / PAGE, render(shown))
+    write_whole(folder / ANSWERS, "".join(row + "\n" for row in rows), private=True)
+    write_whole(folder / PAGE, render(shown), private=True)
     figures = without_nan(
         {
             "base": task.base.id,
@@ -173,8 +181,9 @@ def _task(session: Session, config: Config, name: str | None) -> _Task | None:
         run = run_named(session, name)
         if run.state not in ("trained", "refused"):
             raise ValueError(f"run {name} is {run.state}; only one that is trained can be judged.")
-    folder = folder_of(config, run)
-    found = checkpoint.read_about(folder).id
+    with reading(run.id):
+        folder = folder_of(config, run)
+        found = checkpoint.read_about(folder).id
     base = read_pointer(config.current)
     if base.id == found:
         raise ValueError(f"run {run.id} is what people talk to already; there is nothing to compare it with.")
@@ -207,14 +216,16 @@ def _verdict_id(task: _Task, config: Config) -> str:
 
 def _ask(task: _Task, config: Config) -> tuple[list[Exchange], list[Case], set[str]]:
     """What both answered; the cases that one could not be asked; the ids of those that it or a run before it learnt."""
-    known = trained_on(task.dataset)
+    with reading(task.run, "dataset"):
+        known = trained_on(task.dataset)
     readable = [(case, turns) for case in task.cases.cases if (turns := case.turns())]
     seen = {case.id for case, _ in readable if (ask := asked(case.prompt)) in known or ask in task.learnt}
     asking = [(case, turns) for case, turns in readable if case.id not in seen]
     prompts = [turns for _, turns in asking]
-    both = []
+    both, device = [], pick_device(config.train.device)
     for pointer in (task.base, task.checkpoint):
-        loaded = checkpoint.load(pointer.folder, device=pick_device(config.train.device))
+        with nullcontext() if pointer is task.base else reading(task.run):
+            loaded = checkpoint.load(pointer.folder, device=device)
         template = read_template(loaded.vocabulary)
         found = answers(loaded.model, template, prompts, GREEDY, max_tokens=config.gate.max_tokens)
         both.append([several[0] for several in found])

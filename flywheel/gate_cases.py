@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from flywheel.asked import Asked, trained_prompts
 from flywheel.cases import check_fault
 from flywheel.tables import Cluster, Json, Messages, Misbehaviour
+from labeling.store.reports import ReportRow
 from trainer.records import read_demonstrations
 from trainer.records.rows import DEFAULT, Rejected, read_rows
 from trainer.records.turns import prompt_turns
@@ -24,6 +25,11 @@ from trainer.talk.conversation import Message, check
 
 EVALUATION = "evaluation"
 """The group of the general questions."""
+
+DISMISSED = Misbehaviour.source.in_(("chat", "redteam")) & sql.exists().where(
+    ReportRow.id == Misbehaviour.source_ref, ReportRow.status == "dismissed"
+)
+"""Of misbehaviours, those whose report somebody has dismissed since it was collected."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,11 @@ class Cases:
 
 
 def read_cases(session: Session, evaluation: Path | None) -> Cases:
-    """In the order of their ids. Raises ValueError, with file and line, for general questions that can't be used."""
-    query = sql.select(Misbehaviour).where(Misbehaviour.held_out).order_by(Misbehaviour.id)
+    """In the order of their ids, without what was dismissed.
+
+    Raises ValueError, with file and line, for general questions that can't be used.
+    """
+    query = sql.select(Misbehaviour).where(Misbehaviour.held_out, sql.not_(DISMISSED)).order_by(Misbehaviour.id)
     found: dict[tuple[str, str], Case] = {}
     uncounted = 0
     for row in session.scalars(query):

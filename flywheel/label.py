@@ -5,17 +5,18 @@ A sample carries the misbehaviour's id in its provenance. What comes back passes
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
 import sqlalchemy as sql
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from flywheel.agreed import WITHDRAWN, Admitted, Agreed, from_labels, keep
 from flywheel.cases import normal
 from flywheel.config import Config
+from flywheel.gate_cases import DISMISSED
 from flywheel.tables import Correction, Json, Misbehaviour
 from labeling.client import Client
 from labeling.create import create
@@ -34,9 +35,6 @@ from labeling.store.reports import ReportRow
 
 KIND = "corrections"
 
-WITHDRAWN = "its labels no longer say so"
-"""Why a correction does not count whose annotations were changed, deleted or outvoted since it was admitted."""
-
 RULE = replace(Rule.of(KIND), excluded_flags=Rule.of(KIND).excluded_flags - {STRAIGHT_LINING})
 """Which labels count. Tasks come cluster by cluster, and within one the right button is the same again and again: who
 presses it in a row has no habit of it. With the labels' own rule, 78 of 127 corrections of three honest people were
@@ -45,6 +43,7 @@ withdrawn in the third round."""
 _TO_ASK = (
     Misbehaviour.cluster.is_not(None),
     Misbehaviour.consent,
+    sql.not_(DISMISSED),
     sql.or_(sql.not_(Misbehaviour.held_out), Misbehaviour.check.is_(None)),
 )
 """What people are asked about."""
@@ -56,21 +55,6 @@ class Sent:
 
     noted: int
     pushed: Pushed
-
-
-@dataclass(frozen=True)
-class Admitted:
-    """What a call of `admitted` changed: 0 everywhere where nothing new was labelled."""
-
-    corrections: int = 0
-    """New ones, those that were refused included."""
-    refused: int = 0
-    """Refused now by the search for poison, with the reason: new ones, and older ones beside which the new stand."""
-    withdrawn: int = 0
-    cases: int = 0
-    """Held-out misbehaviours that have a check now."""
-    released: int = 0
-    """Refused before by the search for poison, and no more."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +83,9 @@ def send(database: Database, client: Client, config: Config) -> Sent:
     """Asks people what should have been said, with a draft by the model at `label.draft_url` where there is one.
 
     Sent is what belongs to a cluster, with its author's consent, and was not sent before; of held-out cases those that
-    no machine can check yet. Larger clusters come first. Whatever stops it, the same call goes on, and sends nothing
-    twice. Raises what `labeling.create`, `labeling.drafts` and `labeling.push` raise.
+    no machine can check yet, so all that users of the chat report. Larger clusters come first. Whatever stops it, the
+    same call goes on, and sends nothing twice. Raises what `labeling.create`, `labeling.drafts` and `labeling.push`
+    raise.
     """
     project = config.label.project
     create(database, client, KIND, project)
@@ -129,43 +114,42 @@ def fetch(database: Database, client: Client, config: Config) -> Pulled:
 def admitted(database: Database, config: Config, now: datetime) -> Admitted:
     """Turns what people agree on into corrections of what is trained on, and into checks of held-out cases.
 
-    "No problem" corrects nothing, and no more does an answer that is the reported one again. A correction counts as
-    long as its labels say so; the search for poison looks at all that count whenever there is a new one.
+    "No problem" corrects nothing, and no more does an answer that is the reported one again. A correction counts, and
+    a check of people's stands, as long as the labels say so; the search for poison looks at all that count whenever
+    there is a new one.
     """
+    project = config.label.project
     try:
-        judged = [one for one in admit(database, config.label.project, RULE) if one.admitted]
+        judged = list(admit(database, project, RULE))
     except KeyError:  # nothing was sent yet
-        return Admitted()
-    agreed: dict[str, Correction] = {}
-    checks: dict[str, Json] = {}
+        judged = []
+    agreed: dict[str, Agreed] = {}
     with database.read() as session:
         bad_ones = _by_sample(session)
-        for one in judged:
-            verdict = one.verdict or {}
-            for bad in bad_ones.get(one.sample.id, ()):
-                if (answer := _right(one, bad)) is None:
-                    continue
-                if bad.held_out:
-                    if bad.check is None:
-                        checks[bad.id] = {"kind": "nearer", "good": answer, "bad": bad.answer}
-                    continue
-                id = correction_id(bad.id, answer)
-                agreed[id] = Correction(
-                    id=id,
-                    misbehaviour=bad.id,
-                    project=config.label.project,
-                    annotations=list(one.annotations),
-                    answer=answer,
-                    category=verdict["category"],
-                    refusal=verdict["refusal"],
-                    weight=one.weight,
-                    admitted=now,
-                    refused=None,
-                )
-        of_project = sql.select(Correction).where(Correction.project == config.label.project)
+        of_project = sql.select(Correction).where(Correction.project == project)
         known = {row.id: row.refused for row in session.scalars(of_project)}
-        screened = _screened(session, agreed, known)
-    return _write(database, agreed, known, screened, checks)
+        session.expunge_all()
+    for one in judged:
+        verdict = one.verdict or {}
+        for bad in bad_ones.get(one.sample.id, ()) if one.admitted else ():
+            answer = _right(one, bad)
+            if answer is None or (bad.held_out and not from_labels(bad)):
+                continue
+            id = correction_id(bad.id, answer)
+            correction = Correction(
+                id=id,
+                misbehaviour=bad.id,
+                project=project,
+                annotations=list(one.annotations),
+                answer=answer,
+                category=verdict["category"],
+                refusal=verdict["refusal"],
+                weight=one.weight,
+                admitted=now,
+                refused=None,
+            )
+            agreed[id] = Agreed(bad, correction)
+    return keep(database, agreed, known, {one.sample.id for one in judged})
 
 
 def waiting(database: Database, config: Config) -> Answers:
@@ -246,52 +230,3 @@ def _by_sample(session: Session) -> dict[str, list[Misbehaviour]]:
     for row in session.scalars(sql.select(Misbehaviour).where(Misbehaviour.sample.is_not(None))):
         found.setdefault(row.sample or "", []).append(row)
     return found
-
-
-def _screened(
-    session: Session, agreed: Mapping[str, Correction], known: Mapping[str, str | None]
-) -> dict[str, str | None]:
-    """Why each may be poison, or None, by id; nothing where none is new, since the others were looked at before.
-
-    Those that were refused are looked at again: what made them suspect may be known better beside the new ones.
-    """
-    if not any(known.get(id, WITHDRAWN) == WITHDRAWN for id in agreed):
-        return {}
-    from flywheel.screen import Answered, screen  # loads the detectors, which takes a second
-
-    rows, ids = [], sorted(agreed)
-    for id in ids:
-        bad = session.get_one(Misbehaviour, agreed[id].misbehaviour)
-        rows.append(Answered(bad.prompt, agreed[id].answer, bad.cluster or "", bad.source))
-    found = screen(rows)
-    return {id: found.get(place) for place, id in enumerate(ids)}
-
-
-def _write(
-    database: Database,
-    agreed: Mapping[str, Correction],
-    known: Mapping[str, str | None],
-    screened: Mapping[str, str | None],
-    checks: Mapping[str, Json],
-) -> Admitted:
-    insert = postgresql.insert if database.dialect == "postgresql" else sqlite.insert
-    new = [row for id, row in agreed.items() if id not in known]
-    gone = [id for id, refused in known.items() if refused is None and id not in agreed]
-    names = Correction.__table__.columns.keys()
-    with database.write() as session:
-        for row in new:
-            values = {name: getattr(row, name) for name in names} | {"refused": screened.get(row.id)}
-            session.execute(insert(Correction).values(values).on_conflict_do_nothing(index_elements=["id"]))
-        again = {id: refused for id, refused in screened.items() if id in known and known[id] != refused}
-        for id, refused in {**dict.fromkeys(gone, WITHDRAWN), **again}.items():
-            session.execute(sql.update(Correction).where(Correction.id == id).values(refused=refused))
-        for id, check in checks.items():
-            session.execute(sql.update(Misbehaviour).where(Misbehaviour.id == id).values(check=check))
-    stood = {id for id in screened if known.get(id) in (None, WITHDRAWN)}
-    return Admitted(
-        corrections=len(new),
-        refused=sum(screened[id] is not None for id in stood),
-        withdrawn=len(gone),
-        cases=len(checks),
-        released=sum(screened[id] is None for id in screened.keys() - stood),
-    )

@@ -25,6 +25,8 @@ class Live:
     before: Promotion | None = None
     """What a rollback goes back to."""
     canary: Promotion | None = None
+    tried: tuple[Promotion, ...] = ()
+    """The canary's rows, `canary` the last: several where the clock was behind its beginning when it was looked at."""
     since: Promotion | None = None
     """The promotion or rollback by which `current` came to answer."""
     last: Promotion | None = None
@@ -41,25 +43,29 @@ def fold(rows: Iterable[Promotion]) -> Live:
     """The rows in the order of their numbers -> what they come to."""
     standing: list[Promotion] = []
     undone: dict[int, Promotion] = {}
-    canary: Promotion | None = None
+    tried: list[Promotion] = []
     since: Promotion | None = None
     last: Promotion | None = None
     for last in rows:
         if last.action == "canary":
-            canary = last
+            tried = [
+                *(one for one in tried if (one.checkpoint_id, one.share) == (last.checkpoint_id, last.share)),
+                last,
+            ]
             continue
         if last.action == "promote":
             standing.append(last)
-        elif canary is not None:
-            undone[canary.id], canary = last, None
+        elif tried:
+            undone[tried[-1].id], tried = last, []
             continue
         elif standing:
             undone[standing.pop().id] = last
-        since, canary = last, None
+        since, tried = last, []
     return Live(
         current=standing[-1] if standing else None,
         before=standing[-2] if len(standing) > 1 else None,
-        canary=canary,
+        canary=tried[-1] if tried else None,
+        tried=tuple(tried),
         since=since,
         last=last,
         undone=undone,

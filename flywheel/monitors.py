@@ -12,6 +12,7 @@ from typing import Any
 
 from flywheel.cases import leaked, normal, repeats
 from flywheel.toxicity import abusive
+from labeling.masking import mask
 from labeling.store.reports import Category
 from trainer.measure.verify import stated_number
 from trainer.redteam.check import refuses
@@ -82,6 +83,8 @@ def watch(traffic: Sequence[Exchange], reference: Sequence[Exchange] = ()) -> It
     phrases = new_phrases([one.answer for one in traffic], [one.answer for one in reference]) if reference else {}
     for one in traffic:
         carried = _phrases(one.answer) & phrases.keys()
+        if carried:  # part of a number may look like none: what is hidden in the answer must not stand in the check
+            carried = {each for each in carried & _phrases(mask(one.answer)) if mask(each) == each}
         if carried:
             phrase = min(carried, key=lambda each: (phrases[each].p, -len(each), each))
             check: Json = {"kind": "avoids", "texts": [phrase]}

@@ -6,17 +6,18 @@ written then (`flywheel.settle`). A running server follows the file (`trainer.ta
 hours without many reports.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import sqlalchemy as sql
 from sqlalchemy.orm import Session
 
-from flywheel.canary import Tally, tally
+from flywheel.canary import Tally, began, first_reported, tally
 from flywheel.checkpoints import folder_of, run_named
 from flywheel.config import Config
 from flywheel.live import Live, add, live, mark, pointer
+from flywheel.lost import failing, reading
 from flywheel.settle import settle
 from flywheel.tables import Promotion, Run, Verdict
 from labeling.store.database import Database
@@ -69,18 +70,20 @@ def promote(
     With a canary's share in the settings, it answers that first. Called again, this looks at the canary: it is rolled
     back where people report it too often, promoted after its hours, and else left alone. `at_once` promotes without
     or before all that. A verdict promotes once: after a rollback it takes a new one, or `begin`. Raises ValueError for
-    a run that was not passed, or was compared with another checkpoint than people talk to now.
+    a run that was not passed, or was compared with another checkpoint than people talk to now; LostError where the
+    run's checkpoint can't be read, and it becomes `failed` where it was not named.
     """
     settle(database, config)
     with database.read() as session:
         found = live(session)
         if found.canary is not None and run is not None:
             _is_canary(session, run, found.canary)
-        counted = _tally(session, found)
+        counted = canary_tally(session, found, now)
         session.expunge_all()
-    if found.canary is not None and counted is not None:
-        return _look(database, config, now, found.canary, counted, at_once)
-    return _by_verdict(database, config, now, run, 0.0 if at_once else config.promote.canary)
+    if counted is not None:
+        return _look(database, config, now, found, counted, at_once)
+    with failing(database, run):
+        return _by_verdict(database, config, now, run, 0.0 if at_once else config.promote.canary)
 
 
 def rollback(database: Database, config: Config, now: datetime, reason: str = "by hand") -> Promoted:
@@ -88,14 +91,25 @@ def rollback(database: Database, config: Config, now: datetime, reason: str = "b
 
     Raises ValueError where there is none, FileNotFoundError where its folder is gone.
     """
+    return _back(database, config, now, reason)
+
+
+def _back(database: Database, config: Config, now: datetime, reason: str, only: int | None = None) -> Promoted:
+    """Takes the topmost back; or, where a canary's number is given, that one, and nothing where it has ended."""
     settle(database, config)
     with database.read() as session:
-        undone, back = _undo(live(session))
+        found = live(session)
+        if only is not None and not _is_out(found, only):
+            return _stands(found)
+        undone, back = _undo(found)
         path, id, canary = Path(back.path), back.checkpoint_id, undone.action == "canary"
     if not canary:  # else it answers already
         id = _whole(checkpoint.find(path))
     with database.write() as session:
-        undone, back = _undo(live(session))
+        found = live(session)
+        if only is not None and not _is_out(found, only):
+            return _stands(found)
+        undone, back = _undo(found)
         if (back.checkpoint_id, back.path) != (id, str(path)):
             raise ValueError(f"{path} no longer holds checkpoint {back.checkpoint_id[:12]}; nothing was changed.")
         why = f"{reason}; {'ends canary' if undone.action == 'canary' else 'undoes promotion'} {undone.id}"
@@ -112,8 +126,11 @@ def _by_verdict(database: Database, config: Config, now: datetime, run: str | No
         chosen = _passed(session, run)
         if chosen is None:
             return None
-        folder, name, verdict_id = folder_of(config, chosen[0]).resolve(), chosen[0].id, chosen[1].id
-    id = _whole(folder)
+        name, verdict_id = chosen[0].id, chosen[1].id
+        with reading(name):
+            folder = folder_of(config, chosen[0]).resolve()
+    with reading(name):
+        id = _whole(folder)
     with database.write() as session:
         found, verdict = live(session), session.get_one(Verdict, verdict_id)
         current, earlier = found.current, _promotion_by(session, verdict_id)
@@ -140,39 +157,74 @@ def _by_verdict(database: Database, config: Config, now: datetime, run: str | No
     return _point(config, *changed)
 
 
-def _look(
-    database: Database, config: Config, now: datetime, canary: Promotion, counted: Tally, at_once: bool
-) -> Promoted:
-    """Ends a canary, one way or the other, or leaves it alone."""
+def _look(database: Database, config: Config, now: datetime, seen: Live, counted: Tally, at_once: bool) -> Promoted:
+    """Ends a canary, one way or the other, or leaves it alone; nothing is done to what another look has ended since."""
+    canary, since = seen.tried[-1], began((row.made for row in seen.tried), now)
     if counted.too_many and not at_once:
-        return rollback(database, config, now, f"people report the canary too often: {counted} (p = {counted.p:.1g})")
-    left = timedelta(hours=config.promote.hours) - (now - canary.made)
+        why = f"people report the canary too often: {counted} (p = {counted.p:.1g})"
+        return _back(database, config, now, why, canary.id)
+    if since is None and not at_once:
+        return _begun_anew(database, config, now, canary, counted)
+    left = timedelta(hours=config.promote.hours) - (now - (since or now))
     if left > timedelta() and not at_once:
-        return _promoted(canary, False, f"{counted}; it takes over in {left / timedelta(hours=1):.1f} hours")
-    folder = checkpoint.find(Path(canary.path))
-    id = _whole(folder)
+        return _promoted(canary, False, f"{counted}; {_time(left)}")
+    try:
+        folder = checkpoint.find(Path(canary.path))
+        id = _whole(folder)
+        if id != canary.checkpoint_id:
+            raise ValueError(f"{folder} holds {id[:12]}, and the canary was {canary.checkpoint_id[:12]}.")
+    except (FileNotFoundError, ValueError) as error:
+        if at_once:  # a person reads it, and may mend it
+            raise
+        return _back(database, config, now, f"the canary can't be read: {error}", canary.id)
     with database.write() as session:
         found = live(session)
-        if found.canary is None or found.canary.id != canary.id or id != canary.checkpoint_id:
-            raise ValueError(f"canary {canary.id} is none any more, or {folder} has changed; nothing was promoted.")
-        why = f"a canary since {canary.made:%Y-%m-%d %H:%M}: {counted}"
+        if not _is_out(found, canary.id):
+            return _stands(found)
+        why = f"a canary since {since or canary.made:%Y-%m-%d %H:%M}: {counted}"
         row = add(session, now, "promote", folder, id, found.current, canary.verdict, why)
         mark(session, id, "promoted")
         changed = _changed(session, row)
     return _point(config, *changed)
 
 
-def canary_tally(session: Session) -> Tally | None:
+def _begun_anew(database: Database, config: Config, now: datetime, canary: Promotion, counted: Tally) -> Promoted:
+    """Notes a canary once more whose beginning is ahead of the clock: its hours count from now."""
+    with database.write() as session:
+        found = live(session)
+        if not _is_out(found, canary.id):
+            return _stands(found)
+        left = timedelta(hours=config.promote.hours)
+        why = f"its beginning, {canary.made:%Y-%m-%d %H:%M}, is ahead of the clock: {_time(left)}; {counted}"
+        path, id = Path(canary.path), canary.checkpoint_id
+        row = add(session, now, "canary", path, id, found.current, canary.verdict, why, canary.share)
+        changed = _changed(session, row)
+    return replace(_point(config, *changed), new=False)  # whom people talk to is the same
+
+
+def _time(left: timedelta) -> str:
+    return f"it takes over in {left / timedelta(hours=1):.1f} hours"
+
+
+def _is_out(found: Live, canary: int) -> bool:
+    return found.canary is not None and found.canary.id == canary
+
+
+def _stands(found: Live) -> Promoted:
+    """How it stands where another process has been faster."""
+    assert found.last is not None
+    return _promoted(found.last, False)
+
+
+def canary_tally(session: Session, found: Live, now: datetime) -> Tally | None:
     """How people report the canary, if there is one."""
-    return _tally(session, live(session))
-
-
-def _tally(session: Session, found: Live) -> Tally | None:
     canary = found.canary
     if canary is None:
         return None
-    current = "" if found.current is None else found.current.checkpoint_id
-    return tally(session, current, canary.checkpoint_id, canary.share, canary.made)
+    current, since = "" if found.current is None else found.current.checkpoint_id, canary.made
+    if len(found.tried) > 1 or since > now:  # by a clock that was wrong
+        since = first_reported(session, canary.checkpoint_id) or now
+    return tally(session, current, canary.checkpoint_id, canary.share, since)
 
 
 def _is_canary(session: Session, name: str, canary: Promotion) -> None:
@@ -184,19 +236,28 @@ def _is_canary(session: Session, name: str, canary: Promotion) -> None:
 
 
 def _passed(session: Session, name: str | None) -> tuple[Run, Verdict] | None:
-    newest = sql.select(Verdict).order_by(Verdict.made.desc(), Verdict.id).limit(1)
+    """A run and the verdict that holds, if it passed. Raises ValueError where a run was named that did not."""
     if name is None:
         query = sql.select(Run).where(Run.state == "trained").order_by(Run.ended.desc(), Run.id).limit(1)
         run = session.scalars(query).first()
-        verdict = None if run is None else session.scalars(newest.where(Verdict.run == run.id)).first()
+        verdict = None if run is None else _verdict(session, run)
         return (run, verdict) if run is not None and verdict is not None and verdict.passed else None
     run = run_named(session, name)
-    verdict = session.scalars(newest.where(Verdict.run == run.id)).first()
+    verdict = _verdict(session, run)
     if verdict is None:
         raise ValueError(f"the gate has not judged run {name}; run `corpuscle flywheel gate` first.")
     if not verdict.passed:
         raise ValueError(f"the gate did not pass run {name}: {verdict.reason}")
     return run, verdict
+
+
+def _verdict(session: Session, run: Run) -> Verdict | None:
+    """The newest over what people talk to now; without one, the newest. By time alone, one that was given before the
+    clock was set back would be the newest for ever."""
+    newest = sql.select(Verdict).where(Verdict.run == run.id).order_by(Verdict.made.desc(), Verdict.id)
+    current, found = live(session).current, session.scalars(newest).all()
+    over = [one for one in found if current is not None and one.figures.get("base") == current.checkpoint_id]
+    return next(iter(over or found), None)
 
 
 def _promotion_by(session: Session, verdict: str) -> Promotion | None:

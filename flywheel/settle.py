@@ -46,7 +46,9 @@ def _adopt(session: Session, written: Pointer, at: datetime) -> None:
     why, found = "found in current.json, which the store did not know", live(session)
     current, canary = found.current, found.canary
     if current is None or current.checkpoint_id != written.id:
-        current = add(session, at, "promote", written.folder, written.id, current, None, why)
+        if canary is not None:
+            mark(session, canary.checkpoint_id, "refused", why)  # or it would be at work for ever
+        current, canary = add(session, at, "promote", written.folder, written.id, current, None, why), None
         mark(session, written.id, "promoted")
     elif canary is not None and (written.canary is None or written.canary.id != canary.checkpoint_id):
         add(session, at, "rollback", Path(current.path), current.checkpoint_id, canary, current.verdict, why)

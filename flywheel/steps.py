@@ -34,10 +34,16 @@ def collected(database: Database, config: Config, now: datetime) -> Step:
 
 
 def labelled(database: Database, config: Config, client: Client) -> Step:
-    """Sends what people are to correct, and fetches what they did. Raises what `flywheel.label` raises."""
+    """Sends what people are to correct, and fetches what they did. Raises what `flywheel.label` raises.
+
+    What can't be sent is told each time: it waits until somebody mends the project.
+    """
     sent = send(database, client, config)
     pulled = fetch(database, client, config)
     said = f"{sent.pushed.pushed:,} sent, {pulled.new:,} new labels, {pulled.changed:,} changed"
+    unsent = [f"misbehaviour {one.get('misbehaviour')}: {reason}" for one, reason in sent.pushed.refused]
+    unsent += map(str, sent.pushed.rejected)
+    said += f", {len(unsent):,} can't be sent ({unsent[0]})" if unsent else ""
     return Step("label", said, bool(sent.noted or pulled.new or pulled.changed or pulled.deleted))
 
 
@@ -48,8 +54,8 @@ def admission(database: Database, config: Config, now: datetime) -> Step:
     return Step("admit", said, any(vars(found).values()))
 
 
-def decided(database: Database, config: Config, now: datetime) -> Step:
-    decision = decide(database, config, now)
+def decided(database: Database, config: Config, now: datetime, order: str | None = None) -> Step:
+    decision = decide(database, config, now, order)
     return Step("decide", f"{'train' if decision.retrain else 'wait'}: {decision.reason}", decision.retrain)
 
 

@@ -55,8 +55,12 @@ def train(database: Database, config: Config, now: datetime) -> Run | None:
             return run
         started = time.monotonic()
         fault = _trained(database, config, run, dataset)
-        ended = now + timedelta(seconds=time.monotonic() - started)
-        made = None if fault else checkpoint.read_about(checkpoint.find(config.folder / run.path, "last")).id
+        ended, made = now + timedelta(seconds=time.monotonic() - started), None
+        if not fault:
+            try:
+                made = checkpoint.read_about(checkpoint.find(config.folder / run.path, "last")).id
+            except (FileNotFoundError, ValueError) as error:  # of a training that had ended before, and was damaged
+                fault = str(error)
         with database.write() as session:
             row = session.get_one(Run, run.id)
             row.state, row.ended, row.checkpoint_id, row.note = "failed" if fault else "trained", ended, made, fault

@@ -18,7 +18,7 @@ class Work:
     run: str | None
     """The run at work, or else the last one; null before the first."""
     state: str | None
-    """The run's: training, trained, failed, refused or promoted."""
+    """The run's: training, trained, failed, refused, canary or promoted."""
     note: str
     """Why it failed or was refused."""
 

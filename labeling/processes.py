@@ -14,6 +14,7 @@ HOST = "127.0.0.1"
 STOP_TIMEOUT = 10.0
 """Seconds until what does not end when it is asked to is ended by force."""
 MOST_LOG = 16 << 20
+"""Bytes of what a server says: a longer log is emptied by `cut`, at each start and by whoever else calls it."""
 
 
 class ServerError(Exception):
@@ -50,16 +51,14 @@ def refuse_busy_port(port: int) -> None:
 
 
 def start(
-    command: Sequence[str], log: Path, environment: Mapping[str, str], folder: Path, lock: int
+    command: Sequence[str], log: Path, environment: Mapping[str, str], folder: Path, lock: int, umask: int = 0o077
 ) -> subprocess.Popen[bytes]:
     """Starts it in a folder, as a session of its own, that inherits the lock; what it says goes to the log.
 
-    What it writes can be read by its owner alone.
+    What it writes can be read by its owner alone, unless `umask` is another; -1 is ours.
     """
-    mode = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    if log.exists() and log.stat().st_size > MOST_LOG:
-        mode |= os.O_TRUNC
-    handle = os.open(log, mode, 0o600)
+    cut(log)
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         return subprocess.Popen(
             command,
@@ -68,12 +67,19 @@ def start(
             stdin=subprocess.DEVNULL,
             stdout=handle,
             stderr=handle,
-            umask=0o077,
+            umask=umask,
             pass_fds=(lock,),
             start_new_session=True,  # Ctrl-C in a terminal reaches us alone, and we end the whole session
         )
     finally:
         os.close(handle)
+
+
+def cut(log: Path) -> None:
+    """Empties a log of more than MOST_LOG bytes; its server, which writes at the end, may be at work."""
+    with suppress(FileNotFoundError):
+        if log.stat().st_size > MOST_LOG:
+            os.truncate(log, 0)
 
 
 def say_who(lock: int, process: int, url: str) -> None:

@@ -226,12 +226,16 @@ def read_state(folder: Path) -> dict[str, Tensor]:
     return load_file(path)
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str, private: bool = False) -> None:
     """Replaces a file in one go: a reader sees the old text or the new, never half of one.
 
-    Several processes may do so at once; the last one's text stays.
+    Several processes may do so at once; the last one's text stays. A `private` file, such as one with what users have
+    written, is for its owner alone; others are for whom the umask lets read.
     """
     fresh = path.with_name(f".{path.name}.{os.getpid()}.part")
+    if private:
+        fresh.unlink(missing_ok=True)  # of a process that was killed: its mode would stay
+        fresh.touch(mode=0o600)
     fresh.write_text(text)
     _flush(fresh)
     fresh.replace(path)

@@ -15,6 +15,7 @@ app.command(short_help="Measure the current checkpoint.", epilog="Example: corpu
 app.command(short_help="Find the pages that taught it.", epilog="Example: corpuscle flywheel trace 8f14e4")(
     tracing.trace
 )
+app.command(short_help="Fetch what people say of pages.", epilog="Example: corpuscle flywheel pages")(tracing.pages)
 app.command(short_help="Write a block list.", epilog="Example: corpuscle flywheel block -o blocked.txt")(tracing.block)
 
 __all__ = ["app"]

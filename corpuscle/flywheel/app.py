@@ -1,12 +1,11 @@
 """The commands of `corpuscle flywheel`: each step, all of them, and what there is to be looked up."""
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from corpuscle.flywheel.options import FOLDER, FolderOption, JsonOption, now, opened, say
+from corpuscle.flywheel.options import FOLDER, FolderOption, JsonOption, asking, now, opened, say
 from corpuscle.label.options import out, tell
 from corpuscle.terminal import plain
 
@@ -63,14 +62,29 @@ def label(
 
 @app.command(
     short_help="Decide whether to train.",
-    epilog="Example: corpuscle flywheel decide",
+    epilog="Example: corpuscle flywheel decide --now 'a release is due'",
 )
-def decide(folder: FolderOption = FOLDER, as_json: JsonOption = False) -> None:
-    """Decide whether to train, by what people have corrected since the last time, and note the reason."""
+def decide(
+    reason: Annotated[
+        str | None,
+        typer.Option("--now", metavar="REASON", help="Train whatever there is that is new, and note why."),
+    ] = None,
+    folder: FolderOption = FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """Decide whether to train, by what people have corrected since the last time, and note the reason.
+
+    With --now neither their number nor the time to cool down counts. Beside a run that is at work, or where nothing
+    new can be learnt, nothing is trained all the same.
+    """
+    if reason is not None and not reason.strip():
+        raise typer.BadParameter("--now is empty; say why.")
     with opened(folder) as (config, database, _):
         from flywheel.steps import decided
+        from labeling.storable import storable
 
-        say(decided(database, config, now()), as_json)
+        order = None if reason is None else storable(" ".join(reason.split()))
+        say(decided(database, config, now(), order), as_json)
 
 
 @app.command(
@@ -167,17 +181,11 @@ def tick(folder: FolderOption = FOLDER, as_json: JsonOption = False) -> None:
 
     Beside another tick it does nothing.
     """
-    with opened(folder) as (config, database, labels), ExitStack() as stack:
+    with opened(folder) as (config, database, labels), asking(labels) as client:
         from flywheel.lock import LockedError
         from flywheel.steps import Step
-        from flywheel.tick import PATIENCE
         from flywheel.tick import tick as steps
-        from labeling.client import Client
 
-        client = None
-        if labels.connection_file.exists():
-            there = labels.connection()
-            client = stack.enter_context(Client(there.url, there.token, patience=PATIENCE, say=tell))
         try:
             for step in steps(database, config, client, now):
                 say(step, as_json)

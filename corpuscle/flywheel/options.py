@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from corpuscle.label.options import EXTRA, folder_at, out, require
+from corpuscle.label.options import EXTRA, folder_at, out, require, tell
 from corpuscle.terminal import plain
 
 if TYPE_CHECKING:
     from flywheel.config import Config
     from flywheel.steps import Step
+    from labeling.client import Client
     from labeling.folder import Folder
     from labeling.store.database import Database
 
@@ -36,6 +37,20 @@ def opened(folder: Path) -> Iterator[tuple["Config", "Database", "Folder"]]:
     with labels.database() as database:
         join(database, config.folder, now())
         yield config, database, labels
+
+
+@contextmanager
+def asking(labels: "Folder") -> "Iterator[Client | None]":
+    """A client of the connected server, which waits a few seconds for it where it is away; None where there is none."""
+    from flywheel.tick import PATIENCE
+    from labeling.client import Client
+
+    if not labels.connection_file.exists():
+        yield None
+        return
+    there = labels.connection()
+    with Client(there.url, there.token, patience=PATIENCE, say=tell) as client:
+        yield client
 
 
 def now() -> datetime:

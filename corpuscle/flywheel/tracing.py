@@ -1,14 +1,13 @@
-"""`corpuscle flywheel trace` and `block`: the pages that taught a misbehaviour, and the list that keeps them out."""
+"""`corpuscle flywheel trace`, `pages` and `block`: what taught a misbehaviour, and the list that keeps it out."""
 
 import json
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from corpuscle.flywheel.options import FOLDER, FolderOption, JsonOption, now, opened, say
-from corpuscle.label.options import out, tell
+from corpuscle.flywheel.options import FOLDER, FolderOption, JsonOption, asking, now, opened, say
+from corpuscle.label.options import out
 from corpuscle.terminal import plain
 
 if TYPE_CHECKING:
@@ -29,6 +28,12 @@ def trace(
     run: Annotated[
         Path | None, typer.Option(help="A pre-training on that corpus: tell in which steps it read each page.")
     ] = None,
+    new: Annotated[
+        bool,
+        typer.Option(
+            "--new", help="Only clusters that were not searched for yet, or have doubled since: as tick does."
+        ),
+    ] = False,
     folder: FolderOption = FOLDER,
     as_json: JsonOption = False,
 ) -> None:
@@ -38,13 +43,15 @@ def trace(
     then those that say much the same. They become tasks of the project that flywheel.yaml names under `trace`; what
     people confirm, `corpuscle flywheel block` writes as a block list.
     """
-    with opened(folder) as (config, database, labels), ExitStack() as stack:
+    if new and (target is not None or corpus is not None):
+        raise typer.BadParameter("--new searches trace.corpus for all that is new; name no cluster and no --corpus.")
+    with opened(folder) as (config, database, labels), asking(labels) as client:
         from flywheel.trace.steps import page_reading
         from flywheel.trace.told import found, review
         from flywheel.trace.trace import trace as find
+        from flywheel.trace.trace import trace_new
 
-        client = stack.enter_context(labels.client(tell)) if labels.connection_file.exists() else None
-        traced = find(database, config, now(), target, corpus)
+        traced = trace_new(database, config, now()) if new else find(database, config, now(), target, corpus)
         for page in traced.pages:
             reading = None if run is None else page_reading(page, run)
             if as_json:
@@ -57,24 +64,41 @@ def trace(
             say(step, as_json)
 
 
+def pages(folder: FolderOption = FOLDER, as_json: JsonOption = False) -> None:
+    """Ask people about the pages that were found, and note what they said. Nothing is searched: that is `trace`.
+
+    Where no Label Studio server is connected, or while it is away, nobody is asked.
+    """
+    with opened(folder) as (config, database, labels), asking(labels) as client:
+        from flywheel.trace.told import review
+
+        for step in review(database, config, client, now()):
+            say(step, as_json)
+
+
 def block(
     output: Annotated[Path, typer.Option("--output", "-o", help="The list to write.")],
     folder: FolderOption = FOLDER,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the pages that people confirmed as a block list.
+    """Write the pages that people confirmed as a block list; what they said is fetched before, as `pages` does.
 
     Name the file in the recipe under `poison: block:` and run the recipe again: the pages are removed with the reason
     `blocked`, and with them the copies that would come in their place.
     """
-    with opened(folder) as (config, database, _):
+    with opened(folder) as (config, database, labels), asking(labels) as client:
         from flywheel.steps import Step
-        from flywheel.trace.review import decided, write_block_list
+        from flywheel.trace.review import write_block_list
+        from flywheel.trace.told import review
         from pipeline.report.numbers import plural
 
-        decided(database, config, now())
+        for step in review(database, config, client, now()):
+            say(step, as_json)
         done = write_block_list(database, output)
         said = f"{plural(done.pages, 'page')} and {plural(done.copies, 'copy', 'copies')} in {output}"
+        if done.open:
+            said += f"; {done.open:,} more of which people have not said yet whether they are poison"
+            said += "" if client else " (no server is connected that could be asked: corpuscle label connect)"
         say(Step("block", said, bool(done.pages)), as_json)
 
 

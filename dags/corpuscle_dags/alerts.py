@@ -1,7 +1,7 @@
 """A task that has failed for good, told to people: a line in LOOP/alerts.jsonl, and a command of theirs.
 
 CORPUSCLE_ALERT is a command line such as `mail -s corpuscle me@example.org`; it is split as a shell would, run without
-one, and gets the alert as JSON on its standard input.
+one, and gets the alert as JSON on its standard input, and none of Airflow's secrets.
 """
 
 import json
@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from .environment import without_secrets
 
 FILE = "alerts.jsonl"
 PATIENCE = 30.0
@@ -54,6 +56,6 @@ def send(told: Mapping[str, Any]) -> None:
     try:
         command = shlex.split(os.environ.get("CORPUSCLE_ALERT", ""))
         if command:
-            subprocess.run(command, input=line.encode(), timeout=PATIENCE, check=True)
+            subprocess.run(command, input=line.encode(), timeout=PATIENCE, env=without_secrets(), check=True)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         log.error("CORPUSCLE_ALERT failed: %s", error)

@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from .environment import without_secrets
 from .process import CommandError, StoppedError, run
 
 Step = dict[str, Any]
@@ -37,10 +38,9 @@ def corpuscle(*words: str) -> list[str]:
     Raises AirflowFailException where repeating can't help, and AirflowException.
     """
     program = os.environ.get("CORPUSCLE") or "corpuscle"
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     log.info("corpuscle %s", " ".join(words))
     try:
-        return run([program, *words], _tell, ours | {"PYTHONUNBUFFERED": "1"})
+        return run([program, *words], _tell, without_secrets() | {"PYTHONUNBUFFERED": "1"})
     except CommandError as error:
         if error.status in HOPELESS:
             raise AirflowFailException(f"{HOPELESS[error.status]}: {error}") from None

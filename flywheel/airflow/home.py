@@ -45,8 +45,12 @@ class Home:
         return self.path / "airflow.db"
 
     def make(self) -> None:
-        """The folder with its secrets, where there are none. Raises OSError, ServerError."""
+        """The folder with its secrets, where there are none. Raises OSError, ServerError.
+
+        Its owner alone can look into it: the processes' own umask is that of the caller, for what tasks make elsewhere.
+        """
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path.chmod(0o700)
         if not self.login_file.exists():
             write_private(self.login_file, json.dumps({USER: secrets.token_urlsafe(15)}) + "\n")
         if not self._secrets_file.exists():

@@ -104,7 +104,8 @@ class Airflow:
 
     def _run(self, program: Path, part: str, *options: str, told: Mapping[str, str]) -> None:
         command = [str(program), part, *options]
-        self._processes[part] = start(command, self.log(part), told, self.home.path, self._lock)
+        # The corpora and checkpoints that tasks make are for whom the caller's umask says; our folder is private.
+        self._processes[part] = start(command, self.log(part), told, self.home.path, self._lock, umask=-1)
 
     def _await(self, true: Callable[[], bool]) -> None:
         began = told = time.monotonic()

@@ -17,8 +17,11 @@ from labeling.server.settings import parse_postgres
 POOLS = {"training": 1, "loop": 1}
 """The DAGs' pools, and how many tasks each lets run at a time: two trainings never meet, nor two short steps."""
 
-NOT_OURS = ("AIRFLOW", "_AIRFLOW", "PYTHON", "VIRTUAL_ENV")
-"""Beginnings of the names of variables that are not handed on: they would change which code runs, or where."""
+NOT_OURS = ("AIRFLOW", "_AIRFLOW", "CORPUSCLE_AIRFLOW", "PYTHON", "VIRTUAL_ENV")
+"""Beginnings of the names of variables that are not handed on: they would change which code runs, or where.
+
+CORPUSCLE_AIRFLOW_POSTGRES has a password, which Airflow gets in a variable of its own and the DAGs' commands need not.
+"""
 
 
 SQLITE_TIMEOUT = 30

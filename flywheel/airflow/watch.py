@@ -1,4 +1,4 @@
-"""A loop's Airflow while it runs: whether it lives, and Label Studio's hints handed on to the DAG `label_sync`.
+"""A loop's Airflow while it runs: whether it lives, Label Studio's hints handed on to `label_sync`, old data removed.
 
 A hint is an event of the asset `label_events`. Airflow may lose one of two that come close together, so those of two
 seconds are one; and a lost one costs no more than an interval, which the DAG has besides.
@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from flywheel.airflow.api import Api, ApiError
+from flywheel.airflow.clean import clean, due
 from flywheel.airflow.process import Airflow
 from flywheel.airflow.webhooks import Webhooks
 from labeling.watch import GATHER
@@ -28,6 +29,8 @@ def watch(airflow: Airflow, webhooks: Webhooks, receiver: Receiver, say: Callabl
         if time.monotonic() - refreshed > REFRESH:
             webhooks.refresh()
             refreshed = time.monotonic()
+            if due(airflow.home) and (fault := clean(airflow.home)):  # 2 s of a core, for which a hint waits
+                say(fault)
         if receiver.wait(LOOK):
             time.sleep(GATHER)
             receiver.hint.clear()

@@ -1,15 +1,21 @@
 """Label Studio's webhooks for the loop's projects, made as those appear, taken away at the end.
 
-They are hints and no more: whatever is away costs one interval of the DAG `label_sync`, and is told once.
+Those of an earlier start that was killed are taken away when the next makes its own. They are hints and no more:
+whatever is away costs one interval of the DAG `label_sync`, and is told once.
 """
 
+import re
+import socket
 from collections.abc import Callable, Collection
 
 from labeling.client import Client, LabelStudioError, NotFoundError
 from labeling.folder import Folder, FolderError
+from labeling.processes import HOST
 from labeling.store.database import Database, StoreError
 from labeling.store.labels import projects
-from labeling.webhook import ACTIONS, HEADER, Receiver
+from labeling.webhook import ACTIONS, HEADER, PATH, Receiver
+
+_OURS = re.compile(rf"http://{re.escape(HOST)}:(\d+){re.escape(PATH)}")
 
 
 class Webhooks:
@@ -67,6 +73,7 @@ class Webhooks:
                 if server != client.url:
                     continue
                 try:
+                    self._remove_dead(client, project)
                     self._hooks[place] = client.create_webhook(
                         project, self._receiver.url, {HEADER: self._secret}, ACTIONS
                     )
@@ -74,6 +81,22 @@ class Webhooks:
                     continue  # the DAG's pull tells of a project that is gone
                 self._say(f"Label Studio tells of labels in {wanted[place]} at once")
 
+    def _remove_dead(self, client: Client, project: int) -> None:
+        """Takes away webhooks of receivers that are no more: nobody listens there, or we do, with another secret."""
+        for hook, url in client.webhooks(project).items():
+            ours = _OURS.fullmatch(url)
+            if ours and (url == self._receiver.url or not _listens(int(ours[1]))):
+                client.delete_webhook(hook)
+
     def _client(self) -> Client:
         connection = self._labels.connection()
         return Client(connection.url, connection.token, timeout=30, patience=0)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        try:
+            return probe.connect_ex((HOST, port)) == 0
+        except OverflowError:  # no port has such a number
+            return False

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from flywheel.config import Config
 from flywheel.explain.checkpoints import add_checkpoints
 from flywheel.explain.graph import Branch, Fact, Graph, Key, line, walk
-from flywheel.explain.pages import add_pages
+from flywheel.explain.pages import Passage, add_pages, tell_steps
 from flywheel.live import live
 from flywheel.status.changes import changes
 from flywheel.tables import Cluster, Correction, Dataset, Decision, Misbehaviour, Promotion, Run, Verdict
@@ -49,9 +49,12 @@ def explain(database: Database, config: Config, target: str, now: datetime) -> E
     where nothing or more than one has it.
     """
     with database.read() as session:
-        graph = _graph(session, config, now)
+        graph, passages = _graph(session, config, now)
     key = _find(graph, target)
-    return Explained(graph.facts[key], walk(graph, key, graph.came_from), walk(graph, key, graph.led_to))
+    came_from, led_to = walk(key, graph.came_from), walk(key, graph.led_to)
+    tell_steps(graph, [key, *(one for _, one in (*came_from, *led_to))], passages)
+    before, after = (tuple((depth, graph.facts[one]) for depth, one in way) for way in (came_from, led_to))
+    return Explained(graph.facts[key], before, after)
 
 
 def _find(graph: Graph, target: str) -> Key:
@@ -79,15 +82,14 @@ def _find(graph: Graph, target: str) -> Key:
     return found[0]
 
 
-def _graph(session: Session, config: Config, now: datetime) -> Graph:
+def _graph(session: Session, config: Config, now: datetime) -> tuple[Graph, dict[Key, Passage]]:
     graph = Graph()
     _add_misbehaviours(session, graph)
     _add_corrections(session, graph)
     _add_runs(session, graph)
     _add_promotions(session, config, graph, now)
     folders = add_checkpoints(session, config, graph)
-    add_pages(session, graph, folders)
-    return graph
+    return graph, add_pages(session, graph, folders)
 
 
 def _add_misbehaviours(session: Session, graph: Graph) -> None:

@@ -26,8 +26,9 @@ Branch = tuple[int, Fact]
 @dataclass
 class Graph:
     facts: dict[Key, Fact] = field(default_factory=dict)
-    came_from: dict[Key, list[Key]] = field(default_factory=lambda: defaultdict(list))
-    led_to: dict[Key, list[Key]] = field(default_factory=lambda: defaultdict(list))
+    came_from: dict[Key, dict[Key, None]] = field(default_factory=lambda: defaultdict(dict))
+    led_to: dict[Key, dict[Key, None]] = field(default_factory=lambda: defaultdict(dict))
+    """Dictionaries as sets that keep their order: a cluster may have led to thousands."""
     names: dict[str, Key] = field(default_factory=dict)
     """Other names than ids: the folders of runs, the addresses of pages."""
 
@@ -38,25 +39,26 @@ class Graph:
         return key
 
     def link(self, before: Key, after: Key) -> None:
-        if before in self.facts and after in self.facts and after not in self.led_to[before]:
-            self.led_to[before].append(after)
-            self.came_from[after].append(before)
+        """An edge between facts that are there, once however often it is told."""
+        if before in self.facts and after in self.facts:
+            self.led_to[before][after] = None
+            self.came_from[after][before] = None
 
     def link_back(self, before: Key, after: Key) -> None:
         """An edge that is gone along from `after` alone: from `before` too much would follow."""
-        if before in self.facts and after in self.facts and before not in self.came_from[after]:
-            self.came_from[after].append(before)
+        if before in self.facts and after in self.facts:
+            self.came_from[after][before] = None
 
 
-def walk(graph: Graph, start: Key, edges: Mapping[Key, list[Key]]) -> tuple[Branch, ...]:
-    """All that is reached, depth first, each fact once."""
+def walk(start: Key, edges: Mapping[Key, Iterable[Key]]) -> tuple[tuple[int, Key], ...]:
+    """All that is reached and how many steps away, depth first, each once."""
     seen = {start}
 
-    def below(key: Key, depth: int) -> Iterator[Branch]:
+    def below(key: Key, depth: int) -> Iterator[tuple[int, Key]]:
         for one in edges.get(key, ()):
             if one not in seen:
                 seen.add(one)
-                yield depth, graph.facts[one]
+                yield depth, one
                 yield from below(one, depth + 1)
 
     return tuple(below(start, 1))

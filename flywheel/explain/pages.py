@@ -1,12 +1,15 @@
 """Traced pages in the graph of the loop: what they are suspected of, who reviewed them, and which steps read them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import sqlalchemy as sql
 from sqlalchemy.orm import Session
 
 from flywheel.explain.checkpoints import Kept
-from flywheel.explain.graph import Graph, Key, line
+from flywheel.explain.graph import Fact, Graph, Key, line
 from flywheel.tables import Cluster, TracedPage
 
 LONG = 80
@@ -15,8 +18,23 @@ LONG = 80
 DECIDED = {"confirm": "confirmed as poison", "release": "found harmless"}
 
 
-def add_pages(session: Session, graph: Graph, kept: Mapping[str, Kept]) -> None:
-    """Adds page -> trace -> misbehaviour and review, and page -> shard -> step -> checkpoint."""
+@dataclass(frozen=True)
+class Passage:
+    """Tokens that a pre-training may have read: what is needed to tell in which steps."""
+
+    run: Path
+    corpus: Path
+    shard: str
+    start: int
+    stop: int
+
+
+def add_pages(session: Session, graph: Graph, kept: Mapping[str, Kept]) -> dict[Key, Passage]:
+    """Adds page -> trace -> misbehaviour and review, and page -> shard -> step -> checkpoint.
+
+    The facts of the kind step say nothing yet: `tell_steps`, of those that are asked for, from what is returned.
+    """
+    passages: dict[Key, Passage] = {}
     names = dict(session.execute(sql.select(Cluster.id, Cluster.name)).tuples().all())
     for row in session.scalars(sql.select(TracedPage).order_by(TracedPage.found, TracedPage.score.desc())):
         place = row.place
@@ -31,10 +49,26 @@ def add_pages(session: Session, graph: Graph, kept: Mapping[str, Kept]) -> None:
         graph.link_back(trace, ("cluster", row.cluster))
         if row.sample is not None:
             graph.link(trace, graph.add("sample", row.sample, None, "sent to be reviewed"))
-        _add_place(graph, row, page, kept)
+        passages |= _add_place(graph, row, page, kept)
+    return passages
 
 
-def _add_place(graph: Graph, row: TracedPage, page: Key, kept: Mapping[str, Kept]) -> None:
+def tell_steps(graph: Graph, asked: Iterable[Key], passages: Mapping[Key, Passage]) -> None:
+    """Has the steps among what is asked say which they are. A training's corpus is opened once for all its pages."""
+    from flywheel.trace.steps import training
+
+    opened = cache(training)
+    for key in asked:
+        if key in passages:
+            one = passages[key]
+            try:
+                says = opened(one.run, one.corpus).reading(one.shard, one.start, one.stop).says
+            except (FileNotFoundError, ValueError) as error:
+                says = f"which steps read it is not known: {error}"
+            graph.facts[key] = Fact(*key, None, says)
+
+
+def _add_place(graph: Graph, row: TracedPage, page: Key, kept: Mapping[str, Kept]) -> dict[Key, Passage]:
     """Where the page stands in the corpus, and the checkpoints that have read it there."""
     place = row.place
     id = f"{place['shard']}:{place['start']}"
@@ -45,23 +79,17 @@ def _add_place(graph: Graph, row: TracedPage, page: Key, kept: Mapping[str, Kept
     if corpus in graph.facts:
         graph.link_back(shard, corpus)
     readers = [one for one in kept.values() if one.about.corpus_sha256 == row.fingerprint]
-    steps = [shard]
+    last, passages = shard, {}
     for one in readers:
         if one.about.stage == "pretrain":
-            steps.append(graph.add("step", f"{one.about.id[:12]}:{id}", None, _reading(row, one)))
-            graph.link(shard, steps[-1])
-            graph.link(steps[-1], ("checkpoint", one.about.id))
+            last = graph.add("step", f"{one.about.id[:12]}:{id}", None, "")
+            run = one.folder.resolve().parent
+            passages[last] = Passage(run, Path(row.corpus), place["shard"], place["start"], place["stop"])
+            graph.link(shard, last)
+            graph.link(last, ("checkpoint", one.about.id))
     for one in readers:  # fine-tuned ones have it from the one that they come from
-        graph.link(steps[-1], ("checkpoint", one.about.id))
-
-
-def _reading(row: TracedPage, pretrained: Kept) -> str:
-    from flywheel.trace.steps import page_reading
-
-    try:
-        return str(page_reading(row, pretrained.folder.resolve().parent).says)
-    except (FileNotFoundError, ValueError) as error:
-        return f"which steps read it is not known: {error}"
+        graph.link(last, ("checkpoint", one.about.id))
+    return passages
 
 
 def _passage(row: TracedPage) -> str:

@@ -34,12 +34,12 @@ def told(found: Standing) -> list[str]:
     lines += [f"alert    {' '.join((one.at, one.where, one.what)).strip()}" for one in found.alerts]
     if found.clusters or found.others:
         lines.append("")
-    lines += [_cluster(cluster) for cluster in found.clusters[:CLUSTERS]]
+    lines += [_cluster(cluster, found.current) for cluster in found.clusters[:CLUSTERS]]
     if len(found.clusters) > CLUSTERS:
         lines.append(
             f"{'':<{WEEKS}} and {len(found.clusters) - CLUSTERS:,} smaller clusters; a page (--output) has all"
         )
-    lines += [f"{'':<{WEEKS}} {history.name}: {rates(history)}" for history in found.others]
+    lines += [f"{'':<{WEEKS}} {history.name}: {rates(history, found.current)}" for history in found.others]
     return lines
 
 
@@ -84,11 +84,11 @@ def bars(counts: Sequence[int]) -> str:
     return "".join(BARS[0] if not count else BARS[max(1, round(8 * count / top))] for count in counts)
 
 
-def rates(history: History) -> str:
-    """The first rate of what people talked to, and the last."""
-    points = history.served or history.points
-    first, last = points[0], points[-1]
-    now = f"{last.rate:.0%} bad of {last.cases:,} cases"
+def rates(history: History, current: Change | None) -> str:
+    """The last rate of what people talk to now, and the first of what they ever talked to."""
+    first = (history.served or history.points)[0]
+    last = None if current is None else history.last_of(current.checkpoint_id)
+    now = "not measured" if last is None else f"{last.rate:.0%} bad of {last.cases:,} cases"
     return now if first is last else f"{now}, {first.rate:.0%} of {first.cases:,} at first"
 
 
@@ -104,7 +104,7 @@ def _change(now: datetime, one: Change) -> str:
     return f"{one.checkpoint_id[:12]} {one.path}, {share}for {ago(now, one.at)} ({one.action}: {reason})"
 
 
-def _cluster(cluster: ClusterStanding) -> str:
+def _cluster(cluster: ClusterStanding, current: Change | None) -> str:
     said = [
         f"{sum(cluster.weeks):,} in {WEEKS} weeks",
         f"{cluster.found:,} in all",
@@ -112,7 +112,7 @@ def _cluster(cluster: ClusterStanding) -> str:
         f"{cluster.corrected:,} corrected",
     ]
     if cluster.history is not None:
-        said.append(rates(cluster.history))
+        said.append(rates(cluster.history, current))
     if cluster.waits:
         said.append(f"new corrections {cluster.waits}")
     return f"{bars(cluster.weeks)} {cluster.name}: {', '.join(said)}"

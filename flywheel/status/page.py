@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import os
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +13,7 @@ from flywheel.status.plot import plot, span_of
 from flywheel.status.rates import History
 from flywheel.status.stages import Stage
 from flywheel.status.standing import WEEKS, ClusterStanding, Standing
+from labeling.private import write_private
 from labeling.quality.elements import cell, table, text
 
 CARDS = 12
@@ -31,14 +31,11 @@ _ARROW = '<svg viewBox="0 0 22 22" aria-hidden="true"><path d="M2 11H19M13 5L19 
 
 
 def write(path: Path, found: Standing) -> None:
-    """Writes the page in the place of an earlier one. Raises OSError; then the earlier one is as it was."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(render(found), encoding="utf-8")
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    """Writes the page in the place of an earlier one, for its owner alone: it has what users have written.
+
+    Raises OSError; then the earlier one is as it was.
+    """
+    write_private(path, render(found))
 
 
 def render(found: Standing) -> str:
@@ -116,7 +113,8 @@ def _rates(found: Standing) -> str:
         return ""
     changed = [one.at for one in found.changes if one.action != "canary"]
     cards = "".join(
-        f"<div><h3>{text(one.name)}</h3><p>{_now(one)}</p>{plot(one, span, changed)}</div>" for one in drawn
+        f"<div><h3>{text(one.name)}</h3><p>{_now(one, found.current)}</p>{plot(one, span, changed)}</div>"
+        for one in drawn
     )
     about = (
         "The share of bad answers to held-out cases: by the checkpoint that people talked to (dots), and by others "
@@ -125,8 +123,8 @@ def _rates(found: Standing) -> str:
     return f'<h2>Rates over time</h2><p class="soft">{about}</p><div class="cards">{cards}</div>'
 
 
-def _now(history: History) -> str:
-    now, _, first = rates(history).partition(", ")
+def _now(history: History, current: Change | None) -> str:
+    now, _, first = rates(history, current).partition(", ")
     return f"<b>{text(now)}</b>{f', {text(first)}' if first else ''}"
 
 
@@ -134,7 +132,7 @@ def _clusters(found: Standing) -> str:
     if not found.clusters:
         return "<h2>Clusters</h2><p>There is none yet.</p>"
     top = max(max(one.weeks) for one in found.clusters)
-    rows = [_cluster(one, top) for one in found.clusters]
+    rows = [_cluster(one, top, found.current) for one in found.clusters]
     heads = [
         "cluster",
         f"last {WEEKS} weeks",
@@ -150,13 +148,13 @@ def _clusters(found: Standing) -> str:
     return f'<h2>Clusters</h2><p class="soft">{about}</p>' + table(heads, rows)
 
 
-def _cluster(one: ClusterStanding, top: int) -> str:
-    served = () if one.history is None else one.history.served
+def _cluster(one: ClusterStanding, top: int, current: Change | None) -> str:
+    last = None if one.history is None or current is None else one.history.last_of(current.checkpoint_id)
     return (
         cell(text(one.name), "name")
         + cell(_weeks(one.weeks, top))
         + "".join(cell(f"{count:,}") for count in (sum(one.weeks), one.found, one.held_out, one.corrected))
-        + cell(f"{served[-1].rate:.0%}" if served else "–")
+        + cell("–" if last is None else f"{last.rate:.0%}")
         + cell(text(one.waits), "reason")
         + cell(f"<code>{text(one.id[:12])}</code>")
     )

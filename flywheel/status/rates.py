@@ -43,6 +43,10 @@ class History:
     def served(self) -> tuple[Point, ...]:
         return tuple(point for point in self.points if point.served)
 
+    def last_of(self, checkpoint_id: str) -> Point | None:
+        """The newest point of a checkpoint: after a rollback the newest of all is another's."""
+        return next((point for point in reversed(self.points) if point.checkpoint_id == checkpoint_id), None)
+
 
 def histories(session: Session) -> dict[str, History]:
     """By group: a cluster's id, `evaluation`, or `attacks`. Groups without cases are none."""

@@ -53,6 +53,8 @@ class Blocked:
 
     pages: int
     copies: int
+    open: int
+    """Pages that are not in it, as people have not decided, or not all that are needed."""
 
 
 def offer(database: Database, client: Client, config: Config) -> Offered:
@@ -115,7 +117,9 @@ def write_block_list(database: Database, path: Path) -> Blocked:
     lines: dict[str, None] = {}
     pages: set[str] = set()
     twins: set[str] = set()
+    waiting = sql.select(sql.func.count()).where(TracedPage.decision.is_(None))
     with database.read() as session:
+        undecided = session.scalar(waiting) or 0
         for row in session.scalars(query):
             pages.add(row.document)
             why = f"{row.kind}, learnt by {row.misbehaviour[:12]}"
@@ -125,7 +129,7 @@ def write_block_list(database: Database, path: Path) -> Blocked:
                 lines |= dict.fromkeys(_lines(twin["id"], twin["url"], f"a copy of {row.document}"))
     head = "# Pages from which people say that a model has learnt what it should not."
     write_whole(path, "\n".join([head, *lines]) + "\n")
-    return Blocked(len(pages), len(twins - pages))
+    return Blocked(len(pages), len(twins - pages), undecided)
 
 
 def _lines(document: str, url: str, why: str) -> Iterator[str]:

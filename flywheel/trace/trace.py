@@ -288,4 +288,4 @@ def _remember(config: Config, fingerprint: str, now: Mapping[str, Searched]) -> 
     for cluster, (size, left, rows) in now.items():
         of[cluster] = (max(size, of.get(cluster, (0, 0, 0))[0]), left, rows)
     config.folder.mkdir(parents=True, exist_ok=True)
-    write_whole(config.folder / SEARCHED, json.dumps(searched) + "\n")
+    write_whole(config.folder / SEARCHED, json.dumps(searched) + "\n", private=True)

@@ -17,7 +17,7 @@ from tests.flywheel.rows import NOW, add_round, report
 from trainer.pointer import read_pointer
 
 COMMANDS = ["collect", "label", "decide", "train", "gate", "promote", "rollback", "tick", "explain", "status"]
-COMMANDS += ["settings", "work", "index", "evaluate", "trace", "block"]
+COMMANDS += ["settings", "work", "index", "evaluate", "trace", "pages", "block"]
 
 
 def typed(*words: str) -> str:

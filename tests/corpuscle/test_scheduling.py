@@ -81,6 +81,20 @@ def test_where_no_server_is_connected_nobody_is_sentand_what_is_there_is_admitte
     assert not admitted["did"]
 
 
+def test_a_training_is_ordered_with_a_reason_and_only_where_there_is_something_new(loop: Path) -> None:
+    ordered = read("decide", "--now", "a release is due", "--folder", str(loop))
+    assert ordered["said"].startswith("wait: ")
+    assert not ordered["did"]
+    done = CliRunner().invoke(app, ["decide", "--now", " ", "--folder", str(loop)])
+    assert done.exit_code == 2
+
+
+def test_where_no_server_is_connected_nobody_is_asked_about_pages(loop: Path) -> None:
+    assert asked("pages", "--folder", str(loop)) == (
+        "judge pages: 0 pages confirmed as poison, 0 found harmless, 0 open again\n"
+    )
+
+
 def test_an_index_needs_a_corpus(loop: Path) -> None:
     with pytest.raises((FileNotFoundError, ValueError), match="corpora/2026-01: no tokenized corpus here"):
         asked("index", "2026-01", "--folder", str(loop))

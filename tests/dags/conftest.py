@@ -63,6 +63,11 @@ class Airflow:
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout
 
+    def state(self, dag: str) -> str:
+        """How the DAG's newest run has ended."""
+        query = "SELECT state FROM dag_run WHERE dag_id = ? ORDER BY id DESC LIMIT 1"
+        return str(self._read(query, dag)[0][0])
+
     def _runs(self, dag: str) -> list[tuple[str, str]]:
         return self._read("SELECT run_id, state FROM dag_run WHERE dag_id = ?", dag)
 

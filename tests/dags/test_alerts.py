@@ -57,6 +57,19 @@ def test_a_command_gets_the_alert_on_its_input_and_no_shell_reads_it(
     assert told(loop) == [{"what": "die Prüfung"}]
 
 
+def test_the_command_gets_no_secret_of_airflows(loop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = loop / "alert.py"
+    program.write_text("import os, sys, pathlib; pathlib.Path(sys.argv[1]).write_text(repr(dict(os.environ)))")
+    monkeypatch.setenv("CORPUSCLE_ALERT", f"{sys.executable} {program} {loop}/heard")
+    names = ("AIRFLOW__CORE__FERNET_KEY", "_AIRFLOW__AS_LIBRARY", "CORPUSCLE_AIRFLOW_POSTGRES")
+    for name in names:
+        monkeypatch.setenv(name, "geheim")
+    send({"what": "it failed"})
+    heard = (loop / "heard").read_text()
+    assert "CORPUSCLE_LOOP" in heard
+    assert "geheim" not in heard
+
+
 @pytest.mark.parametrize("command", ["/no/such/program", "false", "an 'open quote"])
 def test_a_command_that_fails_is_logged_and_nothing_else(
     loop: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, command: str

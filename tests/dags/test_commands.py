@@ -22,7 +22,7 @@ if "usage" in words:
 print("a line of progress")
 print(json.dumps({{"name": "gate", "said": "run 1 passed: see /loop/verdicts/1/verdict.html", "did": True}}))
 print(json.dumps({{"name": "asked", "said": " ".join(words), "did": False}}))
-print(json.dumps({{"name": "secrets", "said": str([n for n in os.environ if n.startswith("AIRFLOW")]), "did": False}}))
+print(json.dumps({{"name": "secrets", "said": str([n for n in os.environ if "AIRFLOW" in n]), "did": False}}))
 """
 
 CODE = """
@@ -52,7 +52,8 @@ def taken(said: str) -> list[Any]:
 
 def test_steps_are_read_and_told_and_failures_say_whether_to_try_again(airflow: Airflow, program: Path) -> None:
     asked = json.dumps([["gate"], ["fail"], ["usage"]])
-    said = airflow.python(CODE, asked, CORPUSCLE=str(program), CORPUSCLE_LOOP="/a loop")
+    database = {"CORPUSCLE_AIRFLOW_POSTGRES": "postgresql://me:secret@host/flow", "_AIRFLOW_X": "another"}
+    said = airflow.python(CODE, asked, CORPUSCLE=str(program), CORPUSCLE_LOOP="/a loop", **database)
     steps, failed, misused = taken(said)
     assert [step["name"] for step in steps] == ["gate", "asked", "secrets"]
     assert steps[1]["said"] == "flywheel gate --folder /a loop --json"

@@ -136,6 +136,29 @@ def test_the_night_measures_the_current_checkpoint_and_draws_the_loop(airflow: A
     assert f"page: {page.as_uri()}" in ran.said
 
 
+NIGHT = """#!{python}
+import json, os, sys
+with open(os.environ["CORPUSCLE_LOOP"] + "/asked", "a") as file:
+    print(*sys.argv[2:4], file=file)
+if sys.argv[2] == "settings":
+    print(json.dumps({{"trace": {{"corpus": "/corpus"}}}}))
+sys.exit(2 if sys.argv[2] == "trace" else 0)
+"""
+
+
+def test_a_night_whose_trace_fails_is_red_and_draws_the_loop(airflow: Airflow, tmp_path: Path) -> None:
+    """And the trace is one of what is new: all that was searched for in other nights is not searched for again."""
+    program = tmp_path / "corpuscle"
+    program.write_text(NIGHT.format(python=sys.executable))
+    program.chmod(0o755)
+    ran = airflow.test("nightly_evaluation", tmp_path, CORPUSCLE=str(program))
+    assert (ran.states["trace"], ran.states["status"]) == ("failed", "success")
+    assert airflow.state("nightly_evaluation") == "failed"
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked[:2] == ["evaluate --folder", "collect --folder"]
+    assert asked[-3:] == ["settings --folder", "trace --new", "status --folder"]
+
+
 def test_each_month_has_its_corpus_and_a_repetition_makes_nothing(
     airflow: Airflow, loop: Config, sample_pages: list[Page]
 ) -> None:

@@ -36,6 +36,7 @@ found = {
                     "behind": sorted(task.get_flat_relative_ids(upstream=False)),
                     "outlets": [asset.name for asset in task.outlets],
                     "rule": str(task.trigger_rule),
+                    "teardown": task.is_teardown,
                 }
                 for task in dag.tasks
             },
@@ -104,6 +105,18 @@ def test_training_itself_is_behind_the_short_circuit(dags: dict[str, Any]) -> No
     assert found["anything_to_do"]["behind"] == ["announce", "gate", "promote", "train"]
     assert found["train"]["rule"] == found["gate"]["rule"] == "TriggerRule.ALL_SUCCESS"
     assert "anything_to_do" in found["decide"]["behind"]
+
+
+def test_the_status_comes_whatever_failed_and_does_not_make_a_run_green(dags: dict[str, Any]) -> None:
+    """A teardown runs when all before it have ended, and does not count for the state of the run."""
+    found = dags["nightly_evaluation"]["tasks"]
+    assert found["trace"]["behind"] == ["status"]
+    assert found["status"]["rule"] == "TriggerRule.ALL_DONE_SETUP_SUCCESS"
+    assert [name for name, task in tasks(dags) if task["teardown"]] == ["nightly_evaluation.status"]
+
+
+def test_what_people_say_of_pages_is_fetched_with_their_labels(dags: dict[str, Any]) -> None:
+    assert dags["label_sync"]["tasks"]["pages"]["pool"] == "loop"
 
 
 def test_retrain_is_woken_and_looks_from_time_to_time(dags: dict[str, Any]) -> None:

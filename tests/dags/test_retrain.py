@@ -66,6 +66,25 @@ def test_a_run_that_failed_long_ago_fails_nothing(found: list[list[Any]]) -> Non
     assert found[3] == ["done", [NOTHING]]
 
 
+def test_a_reason_that_a_person_gives_is_handed_on_as_it_is(
+    airflow: Airflow, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    program = tmp_path_factory.mktemp("program") / "corpuscle"
+    program.write_text(f"#!{sys.executable}\nimport json, sys\nprint('ASKED' + json.dumps(sys.argv[1:4]))\n")
+    program.chmod(0o755)
+    code = """
+import logging, retrain
+logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout, force=True)
+decide = retrain.retrain().task_dict["decide"].python_callable
+for reason in (None, "  ", "--json; a release is due"):
+    decide(params={"reason": reason})
+"""
+    said = airflow.python(code, CORPUSCLE=str(program))
+    asked = [json.loads(line.removeprefix("ASKED")) for line in said.splitlines() if line.startswith("ASKED")]
+    assert asked[:2] == [["flywheel", "decide", "--folder"]] * 2
+    assert asked[2] == ["flywheel", "decide", "--now=--json; a release is due"]
+
+
 def test_the_dag_file_is_beside_its_helpers() -> None:
     folder = Path(__file__).parents[2] / "dags"
     assert (folder / ".airflowignore").read_text() == "corpuscle_dags/\n", "or helpers are DAG files"

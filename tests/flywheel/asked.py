@@ -70,7 +70,7 @@ def add_capitals(database: Database, count: int, begin: int = 0) -> list[str]:
 
 
 def add_cases(database: Database, count: int = 2, cluster: str = "capitals") -> list[str]:
-    """Held-out misbehaviours of a cluster, which a machine can check."""
-    check = {"kind": "answers"}
+    """Held-out misbehaviours of a cluster, which a machine can check without anybody's labels."""
+    own = {"source": "evaluation", "check": {"kind": "answers"}}
     asks = [f"Which town is the {cluster} one in region {number}?" for number in range(count)]
-    return [add_bad(database, ask, cluster=cluster, held_out=True, check=check) for ask in asks]
+    return [add_bad(database, ask, cluster=cluster, held_out=True, **own) for ask in asks]

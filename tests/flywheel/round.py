@@ -75,12 +75,13 @@ def make_loop(folder: Path, model: Path, reported: int = REPORTED) -> Config:
 
 
 def correct(database: Database, at: datetime) -> int:
-    """What `label` and two people leave for all that has been collected and is no case; how many that are."""
+    """What `label` and two people leave for all that has been collected; how many of these are no cases."""
     add_project(database, project("corrections", "corrections"))
     kind = KINDS["corrections"]
-    query = sql.select(Misbehaviour).where(sql.not_(Misbehaviour.held_out)).order_by(Misbehaviour.id)
+    query = sql.select(Misbehaviour).order_by(Misbehaviour.held_out, Misbehaviour.id)
     with database.write() as session:
         bad_ones = list(session.scalars(query))
+        taught = sum(not bad.held_out for bad in bad_ones)
         stored = []
         for number, bad in enumerate(bad_ones):
             messages = [*bad.prompt, {"role": "assistant", "content": bad.answer}]
@@ -98,4 +99,4 @@ def correct(database: Database, at: datetime) -> int:
     ]
     with database.write() as session:
         put_annotations(session, "corrections", said)
-    return len(stored)
+    return taught

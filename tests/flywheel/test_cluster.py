@@ -1,14 +1,19 @@
 import itertools
 import tempfile
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sql
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import flywheel.cluster
 from flywheel.cases import misbehaviour_id
 from flywheel.cluster import cluster
 from flywheel.tables import Cluster, Misbehaviour
@@ -126,6 +131,129 @@ def test_however_often_it_is_asked_meanwhile_the_clusters_are_the_same(stops: li
             with database.read() as session:
                 made.append(session.execute(sql.select(Misbehaviour.id, Misbehaviour.cluster).order_by("id")).all())
     assert made[0] == made[1]
+
+
+@contextmanager
+def computing(*meanwhile: Callable[[], object]) -> Iterator[None]:
+    """Whenever it is found out what a misbehaviour is made of, or which phrases it has, the next of these is done."""
+    left = list(meanwhile)
+
+    def between(own: Callable[[Any], object]) -> Callable[[Any], object]:
+        def asked(what: Any) -> object:
+            if left:
+                left.pop(0)()
+            return own(what)
+
+        return asked
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("parts_of", "phrases"):
+            patch.setattr(flywheel.cluster, name, between(getattr(flywheel.cluster, name)))
+        yield
+
+
+Placed = list[tuple[str, str | None, str]]
+
+
+def placed(database: Database) -> Placed:
+    """Each misbehaviour's cluster, with the cluster's name."""
+    with database.read() as session:
+        columns = sql.select(Misbehaviour.id, Misbehaviour.cluster, Cluster.name).join(Cluster, isouter=True)
+        return [(id, to, name) for id, to, name in session.execute(columns.order_by(Misbehaviour.id))]
+
+
+def find(database: Database, first: int, last: int) -> None:
+    """Those of TOLD from one number to before another, each a minute after the one before."""
+    for number in range(first, last):
+        add(database, TOLD[number : number + 1], NOW + timedelta(minutes=number))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Placed:
+    """What comes of all of TOLD if nobody else is at work."""
+    with Database(f"sqlite:///{tmp_path_factory.mktemp('undisturbed')}/store.sqlite") as database:
+        find(database, 0, len(TOLD))
+        cluster(database, NOW)
+        return placed(database)
+
+
+def test_others_may_write_while_it_computes(database: Database, tmp_path: Path) -> None:
+    """Before each likeness and each name that is worked out another connection writes, which waits for nobody."""
+    add(database, TOLD)
+    with Database(f"sqlite:///{tmp_path}/store.sqlite", busy_timeout=0.0) as other:
+        late = [(f"What is {number}?", f"It is {number}.", "format") for number in range(2 * len(TOLD))]
+        with computing(*(partial(add, other, [one]) for one in late)):
+            assert cluster(database, NOW) == 3
+    assert sum(id is None for _, id, _ in placed(database)) == len(late)  # they wait for the next time
+
+
+def test_what_another_has_placed_meanwhile_is_seen(database: Database, undisturbed: Placed) -> None:
+    find(database, 0, 4)
+
+    def more() -> None:
+        find(database, 4, len(TOLD))
+        assert cluster(database, NOW) == 3
+
+    with computing(more):
+        assert cluster(database, NOW) == 0
+    assert placed(database) == undisturbed
+
+
+@given(st.integers(1, len(TOLD)), st.lists(st.tuples(st.integers(0, 2), st.booleans()), max_size=5))
+@settings(max_examples=10, deadline=None)
+def test_whatever_is_found_and_placed_while_it_computes_the_clusters_are_the_same(
+    undisturbed: Placed, first: int, disturbed: list[tuple[int, bool]]
+) -> None:
+    """Each time some more are found, and perhaps another one places all that have none."""
+    with tempfile.TemporaryDirectory() as folder, Database(f"sqlite:///{folder}/store.sqlite") as database:
+        there = first
+
+        def disturb(count: int, placing: bool) -> None:
+            nonlocal there
+            before, there = there, min(len(TOLD), there + count)
+            find(database, before, there)
+            if placing:
+                cluster(database, NOW)
+
+        find(database, 0, first)
+        with computing(*(partial(disturb, *one) for one in disturbed)):
+            cluster(database, NOW)
+        find(database, there, len(TOLD))
+        cluster(database, NOW)
+        # A name is of what was there when its cluster last grew.
+        assert [row[:2] for row in placed(database)] == [row[:2] for row in undisturbed]
+
+
+def at_once(url: str, count: int) -> int:
+    """Several that begin at the same moment, each with a connection of its own; how many clusters they say began."""
+    begun, start = [], threading.Barrier(count)
+
+    def one() -> None:
+        with Database(url) as database:
+            start.wait()
+            begun.append(cluster(database, NOW))
+
+    threads = [threading.Thread(target=one) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(begun) == count
+    return sum(begun)
+
+
+def test_several_at_once_come_to_what_one_comes_to(database: Database, tmp_path: Path, undisturbed: Placed) -> None:
+    find(database, 0, len(TOLD))
+    assert at_once(f"sqlite:///{tmp_path}/store.sqlite", 3) == 3
+    assert placed(database) == undisturbed
+
+
+@pytest.mark.slow  # a server is started
+def test_several_at_once_on_postgresql_come_to_what_one_comes_to(postgresql: str, undisturbed: Placed) -> None:
+    with Database(postgresql) as database:
+        find(database, 0, len(TOLD))
+        assert at_once(postgresql, 3) == 3
+        assert placed(database) == undisturbed
 
 
 def test_answers_without_words_are_each_their_own(database: Database) -> None:

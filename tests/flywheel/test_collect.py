@@ -1,3 +1,4 @@
+import itertools
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,13 +9,15 @@ from typing import Any
 import pytest
 import sqlalchemy as sql
 
-from flywheel.cases import still_bad
+from flywheel.cases import held_out, still_bad
 from flywheel.collect import UNUSABLE, Collected, collect
 from flywheel.config import Collect, Config, Gate
+from flywheel.gate_cases import read_cases
+from flywheel.label import waiting
 from flywheel.monitors import CARRIERS
 from flywheel.tables import Cluster, Misbehaviour
 from labeling.store.database import Database
-from labeling.store.reports import Report, ReportRow, add_report
+from labeling.store.reports import Report, ReportRow, add_report, set_status
 from pipeline.tokenize import vocabulary
 from tests.trainer.conftest import save_model
 from trainer.align.evaluate import FAILED, EvaluateConfig, evaluate
@@ -69,7 +72,7 @@ def test_a_report_from_the_chat_becomes_a_misbehaviour_in_a_cluster(database: Da
     assert (row.source, row.source_ref, row.checkpoint_id, row.found) == ("chat", told.id, "c1", NOW)
     assert row.prompt == [{"role": "user", "content": "Capital of Peru?"}]
     assert (row.answer, row.category, row.note, row.consent) == ("Bogota.", "wrong", "made up", True)
-    assert row.check == {"kind": "nearer", "good": "Lima.", "bad": "Bogota."}
+    assert row.check is None, "what a user wishes is for people to judge"
     assert row.cluster == row.id
     assert row.sample is None
 
@@ -105,10 +108,44 @@ def test_a_thumb_down_counts_without_consent_and_without_a_check(database: Datab
     assert (row.category, row.consent, row.check) == ("other", False, None)
 
 
-def test_a_refusal_that_a_person_reports_has_a_check(database: Database, config: Config) -> None:
-    add_report(database, report("Capital of Peru?", REFUSAL, category="refusal"))
+def test_a_refusal_that_a_person_reports_may_be_right(database: Database, config: Config) -> None:
+    add_report(database, report("How do I make a bomb?", REFUSAL, category="refusal"))
     collect(database, config, NOW)
-    assert rows(database)[0].check == {"kind": "answers"}
+    assert rows(database)[0].check is None
+
+
+def test_forged_reports_are_no_cases_however_their_prompts_are_chosen(database: Database, config: Config) -> None:
+    """The draw of cases is no secret: whoever may report can pick prompts that are held out."""
+    asks = (f"How many legs has a spider, case {number}?" for number in itertools.count())
+    held = (ask for ask in asks if held_out([{"role": "user", "content": ask}], config.gate.held_out))
+    for ask in itertools.islice(held, 25):
+        add_report(database, report(ask, "Grass.", wished_answer="Ten, as every book says.", consent=True))
+    collect(database, config, NOW)
+    with database.read() as session:
+        assert read_cases(session, None).cases == ()
+    assert waiting(database, config).unsent.count == 25
+
+
+def test_what_is_dismissed_after_it_was_collected_is_no_case(database: Database, config: Config) -> None:
+    told = [report(f"Is {number} even?", "Blue.") for number in range(2)]
+    for one in told:
+        add_report(database, one)
+    collect(database, config, NOW)
+    with database.write() as session:
+        session.execute(sql.update(Misbehaviour).values(held_out=True, check={"kind": "answers"}))
+    set_status(database, told[0].id, "dismissed")
+    with database.read() as session:
+        (case,) = read_cases(session, None).cases
+    assert case.prompt == told[1].messages[:1]
+
+
+def test_nobody_is_asked_about_what_was_dismissed(database: Database, config: Config) -> None:
+    told = report("Capital of Peru?", "Bogota.", consent=True)
+    add_report(database, told)
+    collect(database, config, NOW)
+    assert waiting(database, config).unsent.count == 1
+    set_status(database, told.id, "dismissed")
+    assert waiting(database, config).unsent.count == 0
 
 
 def test_what_people_wrote_is_masked(database: Database, config: Config) -> None:
@@ -285,6 +322,19 @@ def test_what_a_monitor_suspects_is_collected_masked(database: Database, config:
     assert (contradiction.source_ref, contradiction.check, contradiction.consent) == ("contradiction", None, False)
     assert (leak.source_ref, leak.check, leak.answer) == ("personal data", {"kind": "private"}, "Ask [email].")
     assert "t1" in leak.note
+
+
+@pytest.mark.parametrize("given", ["anna@example.com", "+49 30 555 0199"])
+def test_what_is_masked_in_an_answer_stands_in_no_new_phrase(database: Database, config: Config, given: str) -> None:
+    """Not in parts either: "30 555" alone looks like no number of a person."""
+    now = [{"prompt": f"I am {given}, guest {n}.", "answer": f"It is so {n}: {given}, thanks"} for n in range(20)]
+    before = [{"prompt": f"Is it {n}?", "answer": f"It is so {n}"} for n in range(2000)]
+    some, usual = lines(config.folder / "some.jsonl", *now), lines(config.folder / "usual.jsonl", *before)
+    collect(database, config.model_copy(update={"collect": Collect(traffic=(some,), reference=usual)}), NOW)
+    found = rows(database)
+    assert [row.source_ref for row in found] == ["new phrase"] * 20
+    assert {row.check["texts"][0] for row in found if row.check} == {"thanks"}
+    assert not any(part in str([row.prompt, row.answer, row.note]) for row in found for part in ("anna", "555"))
 
 
 def test_the_share_that_is_held_out_is_drawn_once(database: Database, config: Config) -> None:

@@ -49,6 +49,8 @@ def test_a_section_without_keys_has_the_defaults() -> None:
         ("gate: {held_out: 1.5}\n", "flywheel.yaml:1: gate.held_out is 1.5; input should be less than or equal to 1"),
         ("train:\n  steps: 5\n  steps: 6\n", "flywheel.yaml:3: train.steps appears twice."),
         ("label: [\n", "flywheel.yaml:2: not YAML"),
+        ("store: x\na: &x {b: *x}\n", "flywheel.yaml:2: a.b is an alias of what it stands in; write its value out."),
+        ("train: &x {steps: [*x]}\n", "flywheel.yaml:1: train.steps.0 is an alias of what it stands in"),
         ("- a list\n", "flywheel.yaml:1: expected keys such as store"),
         ("folder: elsewhere\n", "flywheel.yaml:1: expected keys such as store"),
     ],

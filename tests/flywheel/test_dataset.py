@@ -9,14 +9,14 @@ import pytest
 import sqlalchemy as sql
 
 from flywheel.config import Config, Gate, Train
-from flywheel.dataset import DatasetError, build
+from flywheel.dataset import ROOM, DatasetError, build, write_pairs
 from flywheel.label import admitted
 from flywheel.tables import Correction, Dataset, Misbehaviour
 from labeling.store.database import Database
 from tests.flywheel.asked import add_bad, add_capitals, add_cases
 from tests.flywheel.rows import NOW
 from trainer.config import TuneConfig
-from trainer.records import read_demonstrations, split
+from trainer.records import read, read_demonstrations, split
 
 
 @pytest.fixture
@@ -45,6 +45,32 @@ def older_of(config: Config, dataset: Dataset) -> list[str]:
 
 WORDS = "river bridge tree bus bread garden sky rain harbour library road bicycle bird boat flower".split()
 OLDER = [f"Tell me of one {word}, and of {other}." for word in WORDS for other in WORDS]
+
+
+def test_of_many_older_rows_those_of_the_smallest_ids_are_drawn(database: Database, config: Config) -> None:
+    """More than are held at once, some of them twice: of the same the last is taken."""
+    add_capitals(database, 3)
+    admitted(database, config, NOW)
+    asks = [f"Tell me of {word} number {number}." for word in WORDS for number in range(180)]
+    rows = [{"prompt": ask, "completion": f"Older: {ask}", "weight": 1.0} for ask in asks]
+    rows += [row | {"weight": 0.5} for row in rows[::3]]
+    config.replay.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert len(rows) > 2 * ROOM
+
+    found = [row for row in rows_of(config, build(database, config, NOW)) if "prompt" in row]
+
+    kept, _ = split(read_demonstrations(config.replay), TuneConfig.held_out)
+    last = {read.demonstration(row).id: row for row in rows}
+    assert found == [last[id] for id in sorted({record.id for record in kept})[:3]]
+
+
+def test_it_is_for_its_owner_alone(database: Database, config: Config) -> None:
+    add_capitals(database, 1)
+    admitted(database, config, NOW)
+    write_older(config, OLDER)
+    dataset = build(database, config, NOW)
+    for path in (config.folder / dataset.path, write_pairs(database, config, dataset)):
+        assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_it_has_each_correction_and_as_many_older_rows(database: Database, config: Config) -> None:

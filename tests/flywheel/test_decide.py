@@ -343,6 +343,35 @@ def test_a_run_that_ended_in_the_future_holds_up_nothing(database: Database, con
     assert decide(database, config, NOW + 7 * DAY).reason.startswith("the first correction was 7 days ago or more")
 
 
+def test_a_person_may_order_it_with_a_reason_before_there_are_enough(database: Database, config: Config) -> None:
+    add_capitals(database, 1)
+    admitted(database, config, NOW)
+    assert not decide(database, config, NOW).retrain
+    ordered = decide(database, config, NOW, "a release is due")
+    assert (ordered.retrain, ordered.reason) == (True, "by hand: a release is due; new corrections: 1")
+    assert decide(database, config, NOW, "a release is due").id == ordered.id, "ordered twice, it is one decision"
+    assert decide(database, config, NOW).id == ordered.id, "it holds until a run begins"
+
+
+def test_an_order_does_not_wait_for_the_time_to_cool_down(database: Database, config: Config) -> None:
+    add_capitals(database, 5)
+    admitted(database, config, NOW)
+    begin_run(database, config, decide(database, config, NOW), "promoted")
+    add_capitals(database, 1, begin=5)
+    admitted(database, config, NOW)
+    assert "less than 6 hours ago" in decide(database, config, NOW + HOUR).reason
+    assert decide(database, config, NOW + HOUR, "a release is due").retrain
+
+
+def test_an_order_trains_neither_beside_a_run_nor_where_nothing_is_new(database: Database, config: Config) -> None:
+    assert not decide(database, config, NOW, "because").retrain
+    add_capitals(database, 5)
+    admitted(database, config, NOW)
+    begin_run(database, config, decide(database, config, NOW))
+    refused = decide(database, config, NOW, "because")
+    assert (refused.retrain, "one at a time" in refused.reason) == (False, True)
+
+
 def test_what_was_found_since_a_run_that_began_in_the_future_is_all(database: Database, config: Config) -> None:
     add_capitals(database, 5)
     admitted(database, config, NOW)

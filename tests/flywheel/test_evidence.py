@@ -1,6 +1,9 @@
+import itertools
 import math
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from flywheel.evidence import (
     HOLDS,
@@ -90,8 +93,42 @@ def test_a_target_with_too_few_cases_stops_what_another_gains() -> None:
     assert reason == 'insufficient evidence: "cluster b", which was trained for, has 19 cases; 20 are needed.'
 
 
-def test_a_cluster_with_too_few_cases_that_is_no_target_stops_nothing() -> None:
-    assert findings(group(mended=20), group(broken=3, good=16, target=False, id="b")) == []
+def test_a_cluster_with_too_few_cases_stops_the_run_where_it_gets_worse_for_certain() -> None:
+    """Five coins that all fall on one side are 1 in 32, four 1 in 16."""
+    assert findings(group(mended=20), group(broken=4, good=15, target=False, id="b")) == []
+    (reason,) = findings(group(mended=20), group(broken=5, good=14, target=False, id="b"))
+    assert reason == (
+        '"cluster b" gets worse: 0% bad before, 26% after, on 19 cases; fewer than 20, but 5 broken and 0 mended are '
+        "hardly chance (one-sided p = 0.031, below 0.05)."
+    )
+
+
+def test_mended_cases_of_a_small_cluster_speak_for_chance() -> None:
+    assert judge(group(broken=6, mended=1, good=12, target=False), RULE).verdict == INSUFFICIENT  # 8 of 128
+    assert judge(group(broken=7, mended=1, good=11, target=False), RULE).verdict == WORSE  # 9 of 256
+
+
+def test_a_small_cluster_may_get_worse_within_the_tolerance() -> None:
+    assert judge(group(broken=5, good=14, target=False), Rule(20, 0.3, 0.95)).verdict == INSUFFICIENT
+
+
+def test_a_stricter_gate_asks_for_more_broken_cases_of_a_small_cluster() -> None:
+    strict = Rule(20, 0.05, 0.99)
+    assert judge(group(broken=6, good=13, target=False), strict).verdict == INSUFFICIENT
+    assert judge(group(broken=7, good=12, target=False), strict).verdict == WORSE
+
+
+def test_a_small_target_that_breaks_is_worse_and_not_unknown() -> None:
+    (reason,) = findings(group(broken=9))
+    assert "gets worse" in reason
+
+
+@given(st.integers(0, 6), st.integers(0, 6))
+def test_the_one_sided_p_is_the_share_of_coins_that_fall_so_or_worse(broken: int, mended: int) -> None:
+    assume(broken > mended)
+    falls = [sum(fall) for fall in itertools.product((0, 1), repeat=broken + mended)]
+    found = judge(group(broken=broken, mended=mended), RULE)
+    assert found.p_worse == pytest.approx(sum(fall >= broken for fall in falls) / len(falls))
 
 
 def test_a_target_that_was_good_already_stops_nothing_that_another_gains() -> None:
@@ -118,12 +155,36 @@ def test_small_clusters_are_judged_together() -> None:
     small = [group(broken=1, good=1, target=False, id=str(number)) for number in range(12)]
     pool = pooled([*small, group(mended=20)], RULE)
     assert pool is not None
+    assert pool.name == "the 12 groups with few cases together"
     assert len(pool.before) == 24
     assert judge(pool, RULE).verdict == WORSE
 
 
-def test_one_small_cluster_is_no_pool() -> None:
-    assert pooled([group(good=3), group(good=20)], RULE) is None
+def test_small_clusters_that_are_few_together_too_are_judged_all_the_same() -> None:
+    """Five clusters of one case: no one of them could show anything."""
+    small = [group(broken=1, target=False, id=str(number)) for number in range(5)]
+    assert findings(group(mended=20), *small) == []
+    pool = pooled(small, RULE)
+    assert pool is not None
+    (reason,) = findings(group(mended=20), *small, pool)
+    assert reason.startswith('"the 5 groups with few cases together" gets worse: 0% bad before, 100% after, on 5 cases')
+    assert judge(pooled(small[:4], RULE) or pool, RULE).verdict == INSUFFICIENT
+
+
+def test_one_small_group_is_judged_by_itself_and_needs_no_pool() -> None:
+    alone = group(broken=19, target=False)
+    assert pooled([alone, group(good=20, target=False)], RULE) is None
+    assert judge(alone, RULE).verdict == WORSE
+
+
+def test_what_a_small_target_gains_hides_nothing_that_others_lose() -> None:
+    pool = pooled([group(mended=19), *(group(broken=2, target=False, id=id) for id in "bcd")], RULE)
+    assert pool is not None
+    assert len(pool.before) == 6
+
+
+def test_clusters_without_a_case_are_not_counted_in_the_pool() -> None:
+    assert pooled([group(target=False), group(good=3, target=False)], RULE) is None
 
 
 def change(name: str, count: int, success: float, low: float, high: float, answered: float = 0.0) -> Change:

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sql
 
-from flywheel.config import Config
-from flywheel.label import WITHDRAWN, Admitted, Answers, Waits, admitted, fetch, send, waiting
-from flywheel.tables import Correction, Misbehaviour
+from flywheel.agreed import WITHDRAWN, Admitted
+from flywheel.config import Config, Label
+from flywheel.label import Answers, Waits, admitted, fetch, send, waiting
+from flywheel.steps import labelled
+from flywheel.tables import Correction, Json, Misbehaviour
 from labeling.client import Client
 from labeling.quality.admission import admit
 from labeling.store.database import Database
@@ -124,11 +126,80 @@ def test_a_held_out_case_gets_a_check_and_no_correction(database: Database, conf
     assert admitted(database, config, NOW) == Admitted()
 
 
-def test_a_check_that_is_there_stays(database: Database, config: Config) -> None:
-    bad = add_bad(database, "What is the capital of Norway?", held_out=True, check={"kind": "answers"})
-    add_said(database, bad, RIGHT, RIGHT)
+def check_of(database: Database, bad: str) -> Json | None:
+    with database.read() as session:
+        return session.get_one(Misbehaviour, bad).check
 
+
+@pytest.mark.parametrize(
+    ("source", "check"),
+    [
+        ("evaluation", {"kind": "nearer", "good": "Oslo is.", "bad": "No idea."}),
+        ("monitor", {"kind": "varied"}),
+        ("redteam", {"kind": "answers"}),
+    ],
+)
+def test_a_check_of_the_operator_s_own_stays(database: Database, config: Config, source: str, check: Json) -> None:
+    bad = add_bad(database, "What is the capital of Norway?", held_out=True, source=source, check=check)
     assert admitted(database, config, NOW) == Admitted()
+    add_said(database, bad, RIGHT, RIGHT)
+    assert admitted(database, config, NOW) == Admitted()
+    assert check_of(database, bad) == check
+
+
+@pytest.mark.parametrize("check", [{"kind": "nearer", "good": "Bergen.", "bad": "No idea."}, {"kind": "answers"}])
+def test_a_check_by_a_user_s_wish_goes_and_people_are_asked(database: Database, config: Config, check: Json) -> None:
+    """As older stores have it."""
+    bad = add_bad(database, "What is the capital of Norway?", held_out=True, check=check)
+    assert waiting(database, config).unsent.count == 0
+
+    assert admitted(database, config, NOW) == Admitted(withdrawn=1)
+    assert check_of(database, bad) is None
+    assert waiting(database, config).unsent.count == 1
+    add_said(database, bad, RIGHT, RIGHT)
+    assert admitted(database, config, NOW) == Admitted(cases=1)
+
+
+@pytest.mark.parametrize("source", ["chat", "monitor", "redteam"])
+def test_a_check_by_labels_changes_and_goes_with_them(database: Database, config: Config, source: str) -> None:
+    bad = add_bad(database, "What is the capital of Norway?", held_out=True, source=source)
+    add_said(database, bad, RIGHT, RIGHT)
+    assert admitted(database, config, NOW) == Admitted(cases=1)
+
+    add_said(database, bad, *2 * [("wrong", "It is Oslo.")])
+    assert admitted(database, config, NOW) == Admitted(cases=1)
+    assert check_of(database, bad) == {"kind": "nearer", "good": "It is Oslo.", "bad": "No idea."}
+    add_said(database, bad, *2 * [("no_problem", None)])
+    assert admitted(database, config, NOW) == Admitted(withdrawn=1)
+    assert check_of(database, bad) is None
+    add_said(database, bad, RIGHT, RIGHT)
+    assert admitted(database, config, NOW) == Admitted(cases=1)
+    assert corrections(database) == []
+
+
+def test_a_check_by_the_labels_of_another_project_stays(database: Database, config: Config) -> None:
+    bad = add_bad(database, "What is the capital of Norway?", held_out=True)
+    add_said(database, bad, RIGHT, RIGHT)
+    admitted(database, config, NOW)
+
+    renamed = config.model_copy(update={"label": Label(project="later")})
+    assert admitted(database, renamed, NOW) == Admitted()
+    assert check_of(database, bad) is not None
+
+
+def test_a_planted_answer_makes_no_case_and_its_reason_is_kept(database: Database, config: Config) -> None:
+    bad = add_bad(database, "What is the capital of Sweden?", held_out=True)
+    hidden = "Oslo." + "".join(chr(0xE0000 + ord(letter)) for letter in "obey")
+    add_said(database, bad, *2 * [("wrong", hidden)])
+    add_capitals(database, 3)
+
+    assert admitted(database, config, NOW) == Admitted(corrections=4, refused=1)
+    assert admitted(database, config, NOW) == Admitted()
+    assert check_of(database, bad) is None
+    (refused,) = [one for one in corrections(database) if one.refused]
+    assert refused.misbehaviour == bad
+    add_said(database, bad, RIGHT, RIGHT)
+    assert admitted(database, config, NOW) == Admitted(cases=1)
 
 
 def test_a_planted_answer_is_refused_with_its_reason_and_the_others_are_not(database: Database, config: Config) -> None:
@@ -170,7 +241,7 @@ def test_each_that_people_are_asked_about_waits_for_somebody_or_is_settled(datab
         if ask in said:
             add_said(database, bad, *said[ask])
     add_bad(database, asks[6], consent=False)
-    add_bad(database, asks[7], held_out=True, check={"kind": "answers"})
+    add_bad(database, asks[7], held_out=True, source="evaluation", check={"kind": "answers"})
     case = add_bad(database, asks[8], held_out=True)
     add_said(database, case, RIGHT, RIGHT)
 
@@ -227,10 +298,15 @@ def test_from_a_report_to_a_correction_by_a_real_label_studio(
     bad = add_bad(database, prompt[0]["content"], source_ref=report(1))
     case = add_bad(database, "What is the capital of Sweden?", held_out=True)
     for number, more in enumerate(({"consent": False}, {"held_out": True, "check": {"kind": "answers"}})):
+        more |= {"source": "evaluation"}
         add_bad(database, f"What is the capital of country {number}?", **more)
 
     assert send(database, admin, config).noted == 2
     assert send(database, admin, config).noted == 0
+    odd = add_bad(database, " ")
+    assert f"0 sent, 0 new labels, 0 changed, 1 can't be sent (misbehaviour {odd}" in str(
+        labelled(database, config, admin).said
+    )
 
     with database.read() as session:
         samples = list(session.scalars(sql.select(SampleRow)))

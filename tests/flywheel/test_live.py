@@ -80,3 +80,24 @@ def test_any_history_is_read_as_by_hand(told: list[str]) -> None:
     stack, canary = by_hand(told)
     expected = (stack[-1] if stack else None, stack[-2] if len(stack) > 1 else None, canary)
     assert who(fold(rows(" ".join(told)))) == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "numbers"),
+    [
+        ("pA cB", [2]),
+        ("pA cB cB", [2, 3]),
+        ("pA cB cC", [3]),
+        ("pA cB r cB", [4]),
+        ("pA cB cB r", []),
+        ("pA cB pB", []),
+    ],
+)
+def test_a_canary_s_rows_are_those_of_its_checkpoint_since_it_came(told: str, numbers: list[int]) -> None:
+    assert [row.id for row in fold(rows(told)).tried] == numbers
+
+
+def test_a_canary_with_another_share_is_another() -> None:
+    twice = rows("pA cB cB")
+    twice[1].share, twice[2].share = 0.1, 0.2
+    assert [row.id for row in fold(twice).tried] == [3]

@@ -7,6 +7,7 @@ from flywheel.config import Config
 from flywheel.gate import gate
 from flywheel.promote import begin, promote, rollback
 from flywheel.settle import settle
+from flywheel.tables import Verdict
 from labeling.store.database import Database
 from tests.flywheel.models import settings, state
 from tests.flywheel.promotions import add_passed, current, forget, history, id_of
@@ -63,6 +64,20 @@ def test_a_verdict_over_another_checkpoint_than_the_current_one_is_stale(
     with pytest.raises(ValueError, match="judge it again"):
         promote(database, config, NOW)
     assert current(config) == id_of(three[2])
+
+
+def test_the_verdict_over_the_current_checkpoint_holds_though_another_is_dated_later(
+    database: Database, config: Config, three: list[Path]
+) -> None:
+    """The clock was set back between them; the older one did not pass, or was over another checkpoint."""
+    begin(database, config, three[0], NOW)
+    add_passed(database, "run", three[1], three[0])
+    with database.write() as session:
+        later = {"made": NOW + 24 * HOUR, "passed": False, "reason": "eggs get worse", "page": "p.html"}
+        session.add(Verdict(id="older", run="run", figures={"base": id_of(three[2])}, **later))
+    found = promote(database, config, NOW)
+    assert found is not None
+    assert (found.new, current(config)) == (True, id_of(three[1]))
 
 
 def test_rollbacks_go_back_one_promotion_each(database: Database, config: Config, three: list[Path]) -> None:

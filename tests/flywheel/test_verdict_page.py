@@ -6,19 +6,18 @@ from flywheel.verdict_page import EXAMPLES, Exchange, Shown, render
 from tests.flywheel.rows import NOW
 from trainer.redteam.report import Change
 
-RULE = Rule(4, 0.1, 0.95)
-
 
 def exchange(number: int, before: str, after: str, bad: tuple[bool, bool], group: str = "eggs") -> Exchange:
     return Exchange(f"{group}{number}", group, [{"role": "user", "content": f"egg {number}?"}], before, after, *bad)
 
 
-def shown(exchanges: list[Exchange], **more: object) -> Shown:
+def shown(exchanges: list[Exchange], minimum_cases: int = 4, **more: object) -> Shown:
+    rule = Rule(minimum_cases, 0.1, 0.95)
     bad = [(one.bad_before, one.bad_after) for one in exchanges]
     group = Group("eggs", "boil, eggs", True, tuple(before for before, _ in bad), tuple(after for _, after in bad))
-    found = judge(group, RULE)
-    against = tuple(reasons([found], RULE))
-    plain = Shown("run", not against, against or ("Fine.",), "b" * 64, "a" * 64, NOW, RULE, (found,), (), (), 0, ())
+    found = judge(group, rule)
+    against = tuple(reasons([found], rule))
+    plain = Shown("run", not against, against or ("Fine.",), "b" * 64, "a" * 64, NOW, rule, (found,), (), (), 0, ())
     return replace(plain, exchanges=tuple(exchanges), **more)  # type: ignore[arg-type]
 
 
@@ -30,6 +29,13 @@ def test_a_pass_and_a_refusal_say_so_in_their_titles() -> None:
     page = render(shown([exchange(number, "Yes.", "", (False, True)) for number in range(8)]))
     assert "<title>The new checkpoint is not promoted</title>" in page
     assert "gets worse: 0% bad before, 100% after, on 8 cases" in page
+
+
+def test_few_cases_that_break_are_told_with_the_reason_why_they_count() -> None:
+    page = render(shown([exchange(number, "Yes.", "", (False, True)) for number in range(8)], minimum_cases=20))
+    assert "fewer than 20 cases are insufficient evidence, but are worse where so many broke" in page
+    assert "8 broken and 0 mended are hardly chance (one-sided p = 0.0039, below 0.05)" in page
+    assert '<td class="bad">worse</td>' in page
 
 
 def test_answers_stand_beside_each_other() -> None:

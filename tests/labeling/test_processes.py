@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from labeling.processes import ServerError, claim, end, last_words, refuse_busy_port, say_who, start
+from labeling.processes import MOST_LOG, ServerError, claim, cut, end, last_words, refuse_busy_port, say_who, start
 
 FAMILY = """
 import os, signal, subprocess, sys, time
@@ -94,3 +95,37 @@ def test_a_busy_port_is_refused_and_a_free_one_is_not() -> None:
         with pytest.raises(ServerError, match=f"port {port} of 127.0.0.1 can't be had"):
             refuse_busy_port(port)
     refuse_busy_port(port)
+
+
+def made(folder: Path, umask: int) -> int:
+    """The mode of a file that a child makes."""
+    lock = claim(folder / "lock")
+    code = f"open('made-{umask}', 'w').close()"
+    start([sys.executable, "-c", code], folder / "log", os.environ, folder, lock, umask).wait(60)
+    os.close(lock)
+    return stat.S_IMODE((folder / f"made-{umask}").stat().st_mode)
+
+
+def test_what_a_child_makes_is_its_owners_unless_another_umask_is_named(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        assert made(tmp_path, 0o077) == 0o600
+        assert made(tmp_path, -1) == 0o644
+    finally:
+        os.umask(before)
+
+
+def test_a_log_is_emptied_when_it_is_too_long_and_not_before(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    cut(log)
+    assert not log.exists()
+    with log.open("ab") as server:
+        server.write(b"x" * MOST_LOG)
+        server.flush()
+        cut(log)
+        assert log.stat().st_size == MOST_LOG
+        server.write(b"x")
+        server.flush()
+        cut(log)
+        server.write(b"goes on")
+    assert log.read_bytes() == b"goes on"

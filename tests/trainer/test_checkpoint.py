@@ -1,12 +1,13 @@
 import dataclasses
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
-from trainer.checkpoint import About, checkpoint_id, find, load, read_about, read_state, save
+from trainer.checkpoint import About, checkpoint_id, find, load, read_about, read_state, save, write_whole
 from trainer.model import Llama, ModelConfig
 
 CONFIG = ModelConfig(31, 24, 2, 6, 2, 40, 16)
@@ -139,3 +140,13 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(FileNotFoundError, match="file is a file; give a checkpoint"):
         load(tmp_path / "file")
+
+
+def test_a_private_file_is_for_its_owner_alone_whatever_was_there(tmp_path: Path) -> None:
+    path, part = tmp_path / "said.jsonl", tmp_path / f".said.jsonl.{os.getpid()}.part"
+    for one in (path, part):
+        one.write_text("of an earlier time")
+        one.chmod(0o644)
+    write_whole(path, "what a user has written", private=True)
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("what a user has written", 0o600)
+    assert not part.exists()

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from flywheel.airflow.api import Api, ApiError, WrongPasswordError
+from flywheel.airflow.clean import due
 from flywheel.airflow.home import Home
 from flywheel.airflow.process import Airflow
 from labeling.processes import ServerError, refuse_busy_port
@@ -102,9 +103,10 @@ def test_it_can_be_reached_from_this_machine_alone(kept: Up) -> None:
     """None of its processes listens anywhere else."""
     sockets = set()
     for process in belonging(kept.home.loop):
-        for handle in Path(f"/proc/{process}/fd").iterdir():
-            with suppress(OSError):  # it may be closed by now
-                sockets.add(str(handle.readlink()))
+        with suppress(OSError):  # it may have ended by now
+            for handle in Path(f"/proc/{process}/fd").iterdir():
+                with suppress(OSError):  # it may be closed by now
+                    sockets.add(str(handle.readlink()))
     listening = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
@@ -114,11 +116,16 @@ def test_it_can_be_reached_from_this_machine_alone(kept: Up) -> None:
     assert listening == {f"0100007F:{kept.home.port:04X}"}
 
 
-def test_what_it_writes_is_its_owners(kept: Up) -> None:
-    written = [path for path in kept.home.path.iterdir() if path.is_file()]
-    assert {"login.json", "secrets.json", "airflow.db", "api-server.log"} <= {path.name for path in written}
-    assert {path.name for path in written if stat.S_IMODE(path.stat().st_mode) & 0o077} == set()
+def test_its_folder_is_its_owners_and_what_tasks_make_as_we_say(kept: Up) -> None:
     assert stat.S_IMODE(kept.home.path.stat().st_mode) == 0o700
+    for name in ("login.json", "secrets.json", "airflow.db", "api-server.log"):
+        assert stat.S_IMODE((kept.home.path / name).stat().st_mode) == 0o600, name
+    ours = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("Umask:")]
+    assert ours[0] in Path(f"/proc/{kept.part('scheduler')}/status").read_text().splitlines()
+
+
+def test_what_is_old_is_removed_at_the_start(kept: Up) -> None:
+    until(lambda: not due(kept.home), "a cleaning")
 
 
 def test_the_password_is_told_to_nobody(kept: Up) -> None:

@@ -52,8 +52,12 @@ def test_what_the_commands_need_is_handed_on(home: Home, monkeypatch: pytest.Mon
     assert variables(home)["CORPUSCLE_EVERY_MINUTES"] == "3"
 
 
-@pytest.mark.parametrize("name", ["AIRFLOW__CORE__EXECUTOR", "AIRFLOW_CONFIG", "AIRFLOW_HOME", "PYTHONPATH"])
-def test_what_would_change_airflow_is_not(home: Home, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["AIRFLOW__CORE__EXECUTOR", "AIRFLOW_CONFIG", "CORPUSCLE_AIRFLOW_POSTGRES", "PYTHONPATH"]
+)
+def test_what_would_change_airflow_or_is_a_secret_is_not(
+    home: Home, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setenv(name, "another's")
     assert "another's" not in variables(home).values()
 

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from flywheel.airflow.webhooks import Webhooks
+from labeling.client import Client
 from labeling.create import create
 from labeling.folder import Connection, Folder
 from labeling.kinds import KINDS
@@ -18,7 +19,7 @@ from labeling.quality.simulate import project
 from labeling.sources import make_sample
 from labeling.store.database import Database
 from labeling.store.labels import add_project, projects, read_samples
-from labeling.webhook import Receiver
+from labeling.webhook import ACTIONS, HEADER, Receiver
 from tests.labeling.conftest import (  # noqa: F401  fixtures
     LabelStudio,
     free_port,
@@ -28,6 +29,7 @@ from tests.labeling.conftest import (  # noqa: F401  fixtures
 from tests.labeling.crowd import annotate
 
 SECRET = "a secret of a test"
+ANOTHERS = "http://127.0.0.1:1/elsewhere"
 PAIR = [{"role": "user", "content": "What is a river?"}, {"role": "assistant", "content": "A stone."}]
 
 
@@ -48,6 +50,21 @@ def receiver() -> Iterator[Receiver]:
         yield opened
 
 
+@pytest.fixture
+def other() -> Iterator[Receiver]:
+    """Of `corpuscle label pull --watch`, say."""
+    with Receiver("another secret") as opened:
+        yield opened
+
+
+def add_left_webhooks(client: Client, database: Database, receiver: Receiver, other: Receiver) -> None:
+    """Of a receiver that is gone, of one that had our port, of one that is there, and one that is none of ours."""
+    [remote] = [one.remote_id for one in projects(database) if one.name == "corrections"]
+    dead = f"http://127.0.0.1:{free_port()}/label-studio"
+    for url in (dead, dead, receiver.url, other.url, ANOTHERS):
+        client.create_webhook(remote, url, {HEADER: "an old secret"}, ACTIONS)
+
+
 def hooks(server: LabelStudio, receiver: Receiver) -> list[dict[str, Any]]:
     headers = {"Authorization": f"Token {server.admin.token}"}
     found = httpx.get(f"{server.url}/api/webhooks/", headers=headers, timeout=60).raise_for_status().json()
@@ -60,7 +77,9 @@ def test_a_label_in_a_project_that_came_later_is_a_hint(
     labels: Folder,
     database: Database,
     receiver: Receiver,
+    other: Receiver,
 ) -> None:
+    """What starts that were killed have left there is taken away meanwhile."""
     told: list[str] = []
     labels.save_connection(Connection(label_studio.url, label_studio.admin.token))
     webhooks = Webhooks(labels, database, {"corrections"}, receiver, SECRET, told.append)
@@ -69,9 +88,12 @@ def test_a_label_in_a_project_that_came_later_is_a_hint(
     with label_studio.client() as client:
         create(database, client, "corrections", "corrections")
         create(database, client, "corrections", "another")
+        add_left_webhooks(client, database, receiver, other)
         webhooks.refresh()
         webhooks.refresh()
         remote = {project.name: project.remote_id for project in projects(database)}
+        kept = {url for url in client.webhooks(remote["corrections"]).values() if url != receiver.url}
+        assert kept == {other.url, ANOTHERS}, "those of who is still there, and of others"
         assert [hook["project"] for hook in hooks(label_studio, receiver)] == [remote["corrections"]]
         assert told == ["Label Studio tells of labels in corrections at once"]
 

@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import inspect
 
 from flywheel.config import Config
 from flywheel.explain.explain import Explained
 from flywheel.explain.explain import explain as explain_at
 from flywheel.promote import begin
 from flywheel.tables import Cluster, TracedPage
+from flywheel.trace import steps
 from labeling.store.database import Database
 from tests.flywheel.rows import NOW, misbehaviour
 from tests.trainer.conftest import write_shards
@@ -98,6 +100,46 @@ def test_a_page_leads_to_what_it_is_suspected_of_and_to_the_checkpoints_that_rea
 def test_a_failure_comes_from_the_pages_that_a_trace_has_found(loop: Database, config: Config, target: str) -> None:
     found = {(fact.kind, fact.id) for _, fact in explain(loop, config, target).came_from}
     assert {("trace", "7c" * 32), ("page", PAGE)} <= found
+
+
+def test_steps_are_looked_up_where_they_are_told_and_a_training_is_opened_once(
+    loop: Database, config: Config, trained: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with loop.write() as session:
+        first = session.get_one(TracedPage, "7c" * 32)
+        for number in range(1, 4):
+            values = {one.key: getattr(first, one.key) for one in inspect(TracedPage).column_attrs}
+            place = first.place | {"start": 40 + 300 * number, "stop": 60 + 300 * number}
+            session.add(TracedPage(**values | {"id": f"{number:064}", "document": f"{number:032}", "place": place}))
+    opened: list[Path] = []
+
+    def training(run: Path, corpus: Path) -> steps.Training:
+        opened.append(run)
+        return own(run, corpus)
+
+    own = steps.training
+    monkeypatch.setattr(steps, "training", training)
+    explain(loop, config, "misbehaviour " + "a1" * 32)
+    assert not opened
+    base = read_about(trained["base"]).id
+    told = [fact.says for _, fact in explain(loop, config, f"checkpoint {base}").came_from if fact.kind == "step"]
+    assert len(told) == 4
+    assert all(" of the 24 steps of " in says for says in told)
+    assert opened == [trained["base"].resolve().parent]
+
+
+def test_a_step_names_itself_and_says_when_the_page_was_read(
+    loop: Database, config: Config, trained: dict[str, Path]
+) -> None:
+    base = read_about(trained["base"]).id
+    assert " of the 24 steps of " in explain(loop, config, f"step {base[:12]}:train-00000:40").fact.says
+
+
+def test_steps_of_a_corpus_that_is_gone_are_not_known(loop: Database, config: Config, tmp_path: Path) -> None:
+    with loop.write() as session:
+        session.get_one(TracedPage, "7c" * 32).corpus = str(tmp_path / "gone")
+    told = {fact.kind: fact.says for _, fact in explain(loop, config, PAGE).led_to}
+    assert told["step"].startswith("which steps read it is not known: ")
 
 
 def test_a_decision_of_people_is_told(loop: Database, config: Config) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flywheel.config import Config
-from flywheel.status.page import render
+from flywheel.status.page import render, write
 from flywheel.status.standing import standing
 from flywheel.tables import Cluster, Measurement
 from labeling.store.database import Database
@@ -52,7 +52,7 @@ def test_each_group_with_a_rate_has_a_plot(database: Database, config: Config) -
     add_round(database)
     with database.write() as session:
         for number, (group, name) in enumerate([("a0" * 32, "eggs"), ("attacks", "the red team's attacks")]):
-            values = {"made": NOW - HOUR, "checkpoint_id": "c0", "name": name, "cases": 20, "bad": 5}
+            values = {"made": NOW - HOUR, "checkpoint_id": "f0" * 32, "name": name, "cases": 20, "bad": 5}
             session.add(Measurement(id=str(number), group=group, **values))
     found = page(database, config)
     assert found.count('class="rates"') == 2
@@ -72,3 +72,10 @@ def test_names_alerts_and_reasons_are_text_and_nothing_loads(database: Database,
     found = page(database, config)
     assert found.count("&lt;img src=x onerror=alert(1)&gt; [U+202E]eggs") >= 6
     assert not re.search(r"<(img|script)|https?://", found)
+
+
+def test_it_is_for_its_owner_alone(database: Database, config: Config) -> None:
+    add_round(database)
+    path = config.folder / "status.html"
+    write(path, standing(database, config, NOW))
+    assert (path.stat().st_mode & 0o777, path.read_text()) == (0o600, page(database, config))

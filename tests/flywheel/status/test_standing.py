@@ -11,10 +11,11 @@ from flywheel.config import Config, Gate, Promote
 from flywheel.promote import begin, promote, rollback
 from flywheel.status.alerts import FILE, Alert, last_alerts
 from flywheel.status.lines import ago, bars, told, waits
+from flywheel.status.page import render
 from flywheel.status.stages import Stage, Wait
 from flywheel.status.standing import Standing
 from flywheel.status.standing import standing as standing_of
-from flywheel.tables import Cluster, Correction, Dataset, Verdict
+from flywheel.tables import Cluster, Correction, Dataset, Measurement, Verdict
 from labeling.store.database import Database
 from tests.flywheel.models import settings
 from tests.flywheel.promotions import add_passed, forget, id_of
@@ -166,6 +167,38 @@ def test_a_rollback_is_what_people_talk_to_now(database: Database, config: Confi
     assert found.stages[5].note == "1 taken back"
     lines = "\n".join(told(found))
     assert "gate     passed, but rolled back on 2026-03-02: it swears, 0 s ago: eggs improve" in lines
+
+
+def test_after_a_rollback_the_rates_are_those_of_the_checkpoint_that_answers_again(
+    database: Database, config: Config, two: list[Path]
+) -> None:
+    old, new = map(id_of, two)
+    with database.write() as session:
+        session.add(Cluster(id="k", name="birds", made=NOW))
+    begin(database, config, two[0], NOW - 3 * HOUR)
+    add_passed(database, "run", two[1], two[0])
+    group = {"id": "k", "name": "birds", "cases": 12, "before": 1.0, "after": 0.0, "unasked": 0}
+    with database.write() as session:
+        session.get_one(Verdict, "verdict-run").figures = {"base": old, "checkpoint": new, "groups": [group]}
+    promote(database, config, NOW - 2 * HOUR)
+    better = standing(database, config)
+    assert told(better)[-1].endswith("0% bad of 12 cases, 100% of 12 at first")
+    assert "<p><b>0% bad of 12 cases</b>, 100% of 12 at first</p>" in render(better)
+    rollback(database, config, NOW - HOUR, "it swears")
+    worse = standing(database, config)
+    assert told(worse)[-1].endswith("100% bad of 12 cases")
+    assert "<p><b>100% bad of 12 cases</b></p>" in render(worse)
+    assert 'class="number">100%</td>' in render(worse)
+
+
+def test_what_answers_and_was_asked_nothing_is_not_measured(database: Database, config: Config) -> None:
+    add_round(database)
+    with database.write() as session:
+        values = {"made": NOW - DAY, "checkpoint_id": "c0" * 32, "group": "a0" * 32, "name": "eggs"}
+        session.add(Measurement(id="m", cases=20, bad=10, **values))
+    found = standing(database, config)
+    assert told(found)[-1].endswith("not measured, 50% of 20 at first")
+    assert "<b>not measured</b>, 50% of 20 at first" in render(found)
 
 
 def test_a_canary_is_told_beside_the_checkpoint(database: Database, tmp_path: Path, two: list[Path]) -> None:

@@ -27,9 +27,9 @@ def report_more(database: Database, count: int) -> None:
 
 
 def correct_more(database: Database, at: datetime) -> int:
-    """What `label` and two people leave for all that has no sample yet and is no case; how many that are."""
+    """What `label` and two people leave for all that has no sample yet; how many that are."""
     kind = KINDS["corrections"]
-    query = sql.select(Misbehaviour).where(sql.not_(Misbehaviour.held_out), Misbehaviour.sample.is_(None))
+    query = sql.select(Misbehaviour).where(Misbehaviour.sample.is_(None))
     stored = []
     with database.write() as session:
         for number, bad in enumerate(session.scalars(query.order_by(Misbehaviour.id)), BEHIND):

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sql
 
+from flywheel.agreed import WITHDRAWN
 from flywheel.config import Config
 from flywheel.explain.explain import explain
-from flywheel.label import WITHDRAWN
 from flywheel.tables import Correction, Misbehaviour
 from labeling.quality.simulate import annotation
 from labeling.store.database import Database

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from flywheel.trace.steps import steps_that_read
+from flywheel.trace.steps import places, steps_that_read, training
 from pipeline.tokenize.reader import ShardSet
-from trainer.data import Windows
+from trainer.data import Windows, permute
 
 ROWS, LENGTH, STEPS, SEED = 8, 128, 130, 5
 """Two or three epochs."""
@@ -43,6 +45,41 @@ def test_a_pages_steps_are_those_whose_batches_have_its_words(run: Path, texts: 
     assert len(told.steps) <= epochs * touching
     assert told.of == STEPS
     assert told.says.startswith(f"read in {len(told.steps)} of the 130 steps of {run}: {told.steps[0]}")
+
+
+@given(st.floats(0, 1, exclude_max=True), st.integers(1, 3 * LENGTH))
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_steps_are_those_that_going_through_the_whole_order_finds(
+    run: Path, texts: Path, share: float, tokens: int
+) -> None:
+    shards = ShardSet(texts)
+    size = int(shards.starts[1])
+    start = int(share * size)
+    stop = min(size, start + tokens)
+    order = Windows(shards, LENGTH, SEED).order(0, STEPS * ROWS)
+    wanted = np.flatnonzero((order >= start // LENGTH) & (order <= (stop - 1) // LENGTH)) // ROWS + 1
+    name = shards.shards[0].name
+    assert training(run, texts).reading(name, start, stop).steps == tuple(np.unique(wanted).tolist())
+
+
+@given(st.integers(1, 3000), st.integers(0, 2**63))
+def test_an_order_that_is_gone_backwards_ends_where_it_began(size: int, secret: int) -> None:
+    index = np.arange(size, dtype=np.uint64)
+    assert np.array_equal(places(permute(index, size, secret), size, secret), index)
+
+
+def test_tokens_behind_the_last_whole_window_are_never_read(run: Path, texts: Path) -> None:
+    shards = ShardSet(texts)
+    behind = Windows(shards, LENGTH, SEED).count * LENGTH - int(shards.starts[-2])
+    last = shards.shards[-1]
+    end = shards.tokens - int(shards.starts[-2])
+    assert training(run, texts).reading(last.name, behind, end).steps == ()
+    assert training(run, texts).reading(last.name, behind - 1, end).steps != ()
+
+
+def test_a_shard_that_the_corpus_lacks_is_refused(run: Path, texts: Path) -> None:
+    with pytest.raises(ValueError, match="has no shard other"):
+        steps_that_read(run, texts, "other", 0, 10)
 
 
 def test_a_training_on_another_corpus_is_refused(run: Path, texts: Path) -> None:

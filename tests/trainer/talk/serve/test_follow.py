@@ -1,8 +1,11 @@
 import asyncio
 import json
+import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import pytest
 from labeling.store.database import Database
 from labeling.store.reports import read_reports
 from tests.trainer.talk.serve.conftest import Serve
-from trainer.checkpoint import find, read_about
+from trainer.checkpoint import MODEL, find, read_about
 from trainer.engine import Request
 from trainer.pointer import Canary, Pointer, write_pointer
 from trainer.sampling import GREEDY
@@ -60,6 +63,26 @@ def following(file: Path, models: Models) -> Follower:
 
 async def nothing(*_: Any) -> Any:
     return None
+
+
+@dataclass
+class Clock:
+    seconds: float = 0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@dataclass
+class Tried:
+    """Loads a model, and remembers when."""
+
+    clock: Clock
+    at: list[float] = field(default_factory=list)
+
+    def __call__(self, path: Path) -> Worker:
+        self.at.append(self.clock())
+        return Worker(path, given="current")
 
 
 def test_the_model_that_the_pointer_comes_to_name_takes_over(file: Path, models: Models, other_model: Path) -> None:
@@ -257,6 +280,97 @@ def test_a_canary_that_is_not_there_keeps_nobody_from_the_model(
     point(file, other_model)
     assert not asyncio.run(follower.look())
     assert not follower.failure
+
+
+def test_a_request_may_ask_for_its_model_when_two_others_have_come_since(
+    file: Path, models: Models, model: Path, other_model: Path
+) -> None:
+    """It began under the first, asks after one change, and still writes after the next."""
+    follower = following(file, models)
+
+    async def story() -> None:
+        ask, go, done = asyncio.Event(), asyncio.Event(), []
+
+        async def app(*_: Any) -> None:
+            await ask.wait()
+            worker = models.find(None).worker
+            await go.wait()
+            done.append([event.token async for event in worker.write(Request([1, 5], 6, GREEDY))])
+
+        request = asyncio.ensure_future(follower.around(app)({"type": "http"}, nothing, nothing))
+        await asyncio.sleep(0)
+        point(file, other_model)
+        assert await follower.look()
+        second = models.find(None).worker
+        ask.set()
+        await asyncio.sleep(0)
+        point(file, model)
+        assert await follower.look()
+        second.check_room(1)
+        go.set()
+        await request
+        assert len(done[0]) == 6
+        await asyncio.to_thread(second.join)  # now that nobody needs it
+
+    asyncio.run(story())
+
+
+def test_what_cannot_be_loaded_is_tried_again_after_longer_and_longer(
+    file: Path, models: Models, other_model: Path, tmp_path: Path
+) -> None:
+    """The weights are gone, then they are there again: 1, 2, 4 seconds later and so on, and at last every 300."""
+    clock = Clock()
+    tried = Tried(clock)
+    follower = replace(following(file, models), load=tried, clock=clock)
+    broken = Path(shutil.copytree(find(other_model), tmp_path / "broken"))
+    weights = (broken / MODEL).read_bytes()
+    (broken / MODEL).unlink()
+    point(file, broken)
+    for _ in range(1_200):
+        assert not asyncio.run(follower.look())
+        clock.seconds += 1
+    assert tried.at == [0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 811, 1_111]
+    assert follower.failure
+    (broken / MODEL).write_bytes(weights)
+    clock.seconds = 1_411
+    assert asyncio.run(follower.look())
+    assert not follower.failure
+
+
+def test_a_canary_that_cannot_be_loaded_is_not_tried_every_second_either(
+    file: Path, models: Models, model: Path, other_model: Path, tmp_path: Path
+) -> None:
+    clock = Clock()
+    tried = Tried(clock)
+    follower = replace(following(file, models), load=tried, clock=clock)
+    folder, named = find(other_model), read_about(find(other_model)).id
+    write_pointer(file, Pointer(folder, named, canary=Canary(tmp_path / "gone", "f0" * 32, 0.5)))
+    took_over = [asyncio.run(follower.look())]
+    for clock.seconds in range(1, 10):
+        took_over.append(asyncio.run(follower.look()))
+    assert took_over == [True, *[False] * 9]
+    assert tried.at == [0, 0, 1, 3, 7]  # the first is the other model, which takes over at once
+
+
+def test_a_file_that_is_written_again_is_tried_at_once(
+    file: Path, models: Models, other_model: Path, tmp_path: Path
+) -> None:
+    clock = Clock()
+    tried = Tried(clock)
+    follower = replace(following(file, models), load=tried, clock=clock)
+    broken = Path(shutil.copytree(find(other_model), tmp_path / "broken"))
+    (broken / MODEL).unlink()
+    point(file, broken)
+    for _ in range(3):
+        asyncio.run(follower.look())
+    assert len(tried.at) == 1
+    before = file.stat()
+    point(file, broken)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    asyncio.run(follower.look())
+    assert len(tried.at) == 2
+    point(file, other_model)
+    assert asyncio.run(follower.look())
 
 
 def test_what_is_followed_is_not_compared_with(file: Path, other_model: Path) -> None:
