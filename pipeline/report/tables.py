@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.artifact import MANIFEST, no_file_system, open_input
+from pipeline.artifact import MANIFEST, no_file_system, open_input, read_group
 from pipeline.manifest import FORMAT, read_manifest
 from pipeline.stage import Rule
 
@@ -96,7 +96,7 @@ class Corpus:
                 parquet = pq.ParquetFile(file)
                 for group in range(parquet.num_row_groups):
                     if number % stride == 0:
-                        for batch in parquet.read_row_group(group, columns=columns).combine_chunks().to_batches():
+                        for batch in read_group(parquet, group, columns).combine_chunks().to_batches():
                             yield Place(path, group), batch
                     number += 1
 
@@ -105,12 +105,12 @@ class Corpus:
         with _Reading(path), open_input(path) as file:
             parquet = pq.ParquetFile(file)
             for group in range(parquet.num_row_groups):
-                yield from parquet.read_row_group(group, columns=columns).combine_chunks().to_batches()
+                yield from read_group(parquet, group, columns).combine_chunks().to_batches()
 
     def read_group(self, place: Place, columns: list[str]) -> pa.Table:
         """One row group again, with other columns."""
         with _Reading(place.path), open_input(place.path) as file:
-            return pq.ParquetFile(file).read_row_group(place.group, columns=columns)
+            return read_group(pq.ParquetFile(file), place.group, columns)
 
     def text_bytes(self, step: str, kind: str) -> int:
         """UTF-8 bytes of the texts to about 1%, from the files' footers: no text is read.
