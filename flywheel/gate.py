@@ -30,6 +30,7 @@ from flywheel.lost import failing, reading
 from flywheel.tables import Correction, Dataset, Misbehaviour, Run, Verdict
 from flywheel.verdict_page import Exchange, Shown, render
 from labeling.store.database import Database
+from pipeline.report.numbers import plural
 from trainer import checkpoint
 from trainer.checkpoint import write_whole
 from trainer.device import pick_device
@@ -102,7 +103,15 @@ def _judged(database: Database, config: Config, now: datetime, run: str | None) 
     findings = [judge(group, rule) for group in (*groups, *([pool] if pool else []))]
     attacks = _attacks(task, config)
     against = reasons(findings, rule) + worse_attacks(attacks, rule)
-    reason = " ".join(against) if against else _for(findings, rule)
+    unlooked = tuple(
+        what
+        for what, there in (
+            ("general questions: none are set", config.gate.evaluation is not None),
+            ("the red team's attacks: they are switched off", config.gate.attacks),
+        )
+        if not there
+    )
+    reason = " ".join(against) if against else _for(findings, rule, unlooked)
     folder = config.verdicts / id[:16]
     shown = Shown(
         run=task.run,
@@ -116,14 +125,7 @@ def _judged(database: Database, config: Config, now: datetime, run: str | None) 
         exchanges=tuple(exchanges),
         attacks=attacks,
         uncounted=task.cases.uncounted,
-        unlooked=tuple(
-            what
-            for what, there in (
-                ("general questions: none are set", config.gate.evaluation is not None),
-                ("the red team's attacks: they are switched off", config.gate.attacks),
-            )
-            if not there
-        ),
+        unlooked=unlooked,
     )
     folder.mkdir(parents=True, exist_ok=True)
     rows = [json.dumps(dataclasses.asdict(one), ensure_ascii=False) for one in exchanges]
@@ -283,11 +285,15 @@ def _attacks(task: _Task, config: Config) -> tuple[Change, ...]:
     return asked_both.report.changes
 
 
-def _for(findings: Sequence[Finding], rule: Rule) -> str:
+def _for(findings: Sequence[Finding], rule: Rule, unlooked: Sequence[str]) -> str:
     better = [
         f'"{finding.name}" improves: {finding.before:.0%} bad before, {finding.after:.0%} after, on '
         f"{finding.cases} cases"
         for finding in findings
         if finding.verdict == IMPROVES
     ]
-    return f"{'; '.join(better)}. Nothing that has enough cases is worse by more than {rule.tolerance:.0%}."
+    others = sum(not finding.target and finding.cases >= rule.minimum_cases for finding in findings)
+    rest = f"that has enough cases ({plural(others, 'group')}) is worse by more than {rule.tolerance:.0%}"
+    rest = rest if others else "has enough cases to be compared"
+    lacks = f" Not compared: {'; '.join(unlooked)}." if unlooked else ""
+    return f"{'; '.join(better)}. Nothing else {rest}.{lacks}"

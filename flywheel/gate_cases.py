@@ -84,6 +84,15 @@ def read_cases(session: Session, evaluation: Path | None) -> Cases:
     return Cases((*found.values(), *questions), names, uncounted)
 
 
+def unusable(evaluation: Path | None) -> str | None:
+    """What is wrong with the general questions, or None; told before anything is trained."""
+    try:
+        _ = [] if evaluation is None else _questions(evaluation)
+    except (ValueError, OSError) as error:
+        return str(error)
+    return None
+
+
 def trained_on(dataset: Path) -> Asked:
     """The prompts of a training file: what stands before each answer that is learnt.
 

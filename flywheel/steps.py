@@ -1,5 +1,6 @@
 """The steps of the loop, each told in a line: what `corpuscle flywheel` prints, whether it takes one or all of them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,7 +12,9 @@ from flywheel.label import admitted, fetch, send
 from flywheel.promote import Promoted, promote
 from flywheel.train import train
 from labeling.client import Client
+from labeling.pull import DELETED, REPLACED
 from labeling.store.database import Database
+from labeling.validate import SKIPPED
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,21 @@ def labelled(database: Database, config: Config, client: Client) -> Step:
     unsent = [f"misbehaviour {one.get('misbehaviour')}: {reason}" for one, reason in sent.pushed.refused]
     unsent += map(str, sent.pushed.rejected)
     said += f", {len(unsent):,} can't be sent ({unsent[0]})" if unsent else ""
+    said += set_aside(pulled.reasons)
     return Step("label", said, bool(sent.noted or pulled.new or pulled.changed or pulled.deleted))
+
+
+def set_aside(reasons: Mapping[str, int]) -> str:
+    """How many labels say nothing as they don't fit their project, and why most of them; empty where all do.
+
+    What was skipped or replaced is as people meant it.
+    """
+    unfit = {reason: count for reason, count in reasons.items() if reason not in (SKIPPED, DELETED, REPLACED)}
+    if not unfit:
+        return ""
+    most = min(unfit, key=lambda reason: (-unfit[reason], reason))
+    others = f", {sum(unfit.values()) - unfit[most]:,} for other reasons" if len(unfit) > 1 else ""
+    return f", {sum(unfit.values()):,} set aside ({unfit[most]:,}: {most}{others})"
 
 
 def admission(database: Database, config: Config, now: datetime) -> Step:

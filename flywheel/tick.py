@@ -73,7 +73,7 @@ def _labelled(database: Database, config: Config, client: Client | None) -> Step
     try:
         return steps.labelled(database, config, client)
     except (LabelStudioError, ProjectError, PushError, PullError, DraftError) as error:
-        return Step("label", f"nobody can be asked just now, the next tick tries again: {error}", False)
+        return Step("label", f"nobody can be asked, each tick tries again: {error}", False)
 
 
 def _canary(database: Database) -> bool:

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from flywheel.checkpoints import run_id
 from flywheel.config import Config
 from flywheel.dataset import DatasetError, build, lacking, write_pairs
+from flywheel.gate_cases import unusable
 from flywheel.tables import Dataset, Decision, Run
 from labeling.store.database import Database
 from trainer import checkpoint
@@ -70,12 +71,15 @@ def train(database: Database, config: Config, now: datetime) -> Run | None:
 
 
 def obstacle(config: Config) -> str | None:
-    """Why no training could begin, whatever people correct, or None: no checkpoint to start from, no older data."""
+    """Why no training could begin, or none be judged, whatever people correct; else None.
+
+    There is no checkpoint to start from, no older data, or the gate could not read its general questions.
+    """
     try:
         _base(config)
     except TrainError as error:
         return str(error)
-    return lacking(config)
+    return lacking(config) or unusable(config.gate.evaluation)
 
 
 def _base(config: Config) -> Pointer:

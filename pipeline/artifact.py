@@ -320,7 +320,7 @@ def read_batches(path: str, columns: list[str] | None = None) -> Iterator[pa.Rec
 
 def read_group(parquet: pq.ParquetFile, group: int, columns: list[str] | None = None) -> pa.Table:
     """One row group, decoded by this thread: a thread of Arrow's that still holds a buffer of Python's while the
-    interpreter ends takes the process with it ("terminate called without an active exception", seen on busy machines)."""
+    interpreter ends takes the process with it ("terminate called without an active exception", on busy machines)."""
     return parquet.read_row_group(group, columns=columns, use_threads=False)
 
 

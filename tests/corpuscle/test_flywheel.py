@@ -90,7 +90,7 @@ def test_a_tick_waits_seconds_for_a_label_studio_that_is_away_and_goes_on(loop: 
     Folder(loop / "labels").save_connection(Connection("http://127.0.0.1:1", "0" * 40))
     told = typed("tick", "--folder", str(loop))
     assert "does not answer; trying again for 5 seconds" in told
-    assert "label: nobody can be asked just now, the next tick tries again: " in told
+    assert "label: nobody can be asked, each tick tries again: " in told
     assert "decide: wait: " in told
 
 

@@ -448,6 +448,6 @@ def test_a_project_that_was_changed_or_is_elsewhere_does_not_stop_a_tick(
     add_project(database, project("corrections", "corrections"))
     with Client("http://127.0.0.1:9", "0" * 40, patience=0) as client:
         steps = {step.name: step for step in tick(database, config, client, lambda: NOW + 24 * HOUR)}
-    assert steps["label"].said.startswith("nobody can be asked just now, the next tick tries again: there is a project")
+    assert steps["label"].said.startswith("nobody can be asked, each tick tries again: there is a project")
     assert steps["promote"].did
     assert current(config) == out

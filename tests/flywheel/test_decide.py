@@ -282,20 +282,31 @@ def test_cases_that_no_checkpoint_could_be_asked_do_not_count(database: Database
     assert "wait for cases: 1 of 2" in decide(database, config, NOW + DAY).reason
 
 
-@pytest.mark.parametrize("lack", ["model", "older data"])
+LACKS = {
+    "model": "current.json: no such file",
+    "older data": "answers.jsonl: no such file",
+    "general questions": "general.jsonl:1: the check's kind is 'match'; expected one of matches,",
+}
+
+
+@pytest.mark.parametrize("lack", LACKS)
 def test_what_a_training_lacks_is_told_before_there_is_anything_to_learn(
     database: Database, config: Config, lack: str
 ) -> None:
     if lack == "model":
         config.current.unlink()
-    else:
+    elif lack == "older data":
         config = config.model_copy(update={"train": Train(replay=1.0)})
+    else:
+        path = config.folder / "general.jsonl"
+        path.write_text('{"prompt": "Say one.", "check": {"kind": "match", "answer": "one"}}\n')
+        config = config.model_copy(update={"gate": Gate(evaluation=path)})
 
     found = decide(database, config, NOW)
 
     assert not found.retrain
     assert found.reason.startswith("can't train: ")
-    assert ("current.json: no such file" if lack == "model" else "answers.jsonl: no such file") in found.reason
+    assert LACKS[lack] in found.reason
 
 
 def test_a_training_that_fails_is_begun_three_times_and_then_waits(database: Database, config: Config) -> None:

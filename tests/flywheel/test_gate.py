@@ -59,6 +59,8 @@ def test_a_run_that_mends_its_cluster_and_breaks_nothing_passes(
     assert found is not None
     assert found.passed, found.reason
     assert '"asks for colours" improves: 100% bad before, 0% after, on 12 cases' in found.reason
+    assert "Nothing else that has enough cases (1 group) is worse by more than 2%. Not compared: gen" in found.reason
+    assert found.reason.endswith("general questions: none are set; the red team's attacks: they are switched off.")
     assert state(database, run) == "trained"
     colour, count = figures(database)["groups"]
     assert (colour["target"], colour["before"], colour["after"]) == (True, 1, 0)
@@ -82,6 +84,18 @@ def test_a_run_that_breaks_another_cluster_is_refused_with_its_name(
     assert '"asks for counts" gets worse: 0% bad before, 100% after' in found.reason
     assert state(database, run) == "refused"
     assert promote(database, config, NOW) is None
+
+
+def test_a_run_beside_which_nothing_was_compared_says_so(
+    database: Database, config: Config, base: Path, mended: Path
+) -> None:
+    models.waiting(database, config, base, mended)
+    with database.write() as session:
+        session.execute(sql.update(Misbehaviour).where(Misbehaviour.cluster == "counts").values(held_out=False))
+    found = gate(database, config, NOW)
+    assert found is not None
+    assert found.passed
+    assert "on 12 cases. Nothing else has enough cases to be compared. Not compared: general questions" in found.reason
 
 
 def test_too_few_cases_are_insufficient_evidence(database: Database, config: Config, base: Path, mended: Path) -> None:

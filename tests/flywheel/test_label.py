@@ -10,7 +10,7 @@ import sqlalchemy as sql
 from flywheel.agreed import WITHDRAWN, Admitted
 from flywheel.config import Config, Label
 from flywheel.label import Answers, Waits, admitted, fetch, send, waiting
-from flywheel.steps import labelled
+from flywheel.steps import labelled, set_aside
 from flywheel.tables import Correction, Json, Misbehaviour
 from labeling.client import Client
 from labeling.quality.admission import admit
@@ -284,6 +284,15 @@ def connected(label_studio: LabelStudio) -> Iterator[tuple[Client, list[Client]]
     yield clients[0], clients[1:]
     for client in clients:
         client.close()
+
+
+def test_labels_that_do_not_fit_their_project_are_told_with_most_of_their_reasons() -> None:
+    text = "category: 'Wrong or made up' is none of the choices"
+    assert set_aside({text: 60, "answer: it is empty": 4}) == f", 64 set aside (60: {text}, 4 for other reasons)"
+
+
+def test_what_people_skipped_or_said_again_is_not_set_aside() -> None:
+    assert set_aside({"skipped": 3, "replaced by the same person's newer annotation": 2}) == ""
 
 
 @pytest.mark.slow

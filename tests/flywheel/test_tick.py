@@ -133,7 +133,7 @@ def test_the_rest_goes_on_while_label_studio_is_down(model: Path, tmp_path: Path
     config = make_loop(tmp_path / "loop", model)
     with Client("http://127.0.0.1:9", "0" * 40, patience=0) as client:
         steps = turn(config, NOW + HOUR, client)
-    assert steps["label"].said.startswith("nobody can be asked just now, the next tick tries again: ")
+    assert steps["label"].said.startswith("nobody can be asked, each tick tries again: ")
     assert steps["collect"].did
     assert "decide" in steps
 
