@@ -96,8 +96,8 @@ def block(
             say(step, as_json)
         done = write_block_list(database, output)
         said = f"{plural(done.pages, 'page')} and {plural(done.copies, 'copy', 'copies')} in {output}"
-        if done.open:
-            said += f"; {done.open:,} more of which people have not said yet whether they are poison"
+        if done.undecided:
+            said += f"; {done.undecided:,} more of which people have not said yet whether they are poison"
             said += "" if client else " (no server is connected that could be asked: corpuscle label connect)"
         say(Step("block", said, bool(done.pages)), as_json)
 

@@ -53,7 +53,7 @@ class Blocked:
 
     pages: int
     copies: int
-    open: int
+    undecided: int
     """Pages that are not in it, as people have not decided, or not all that are needed."""
 
 

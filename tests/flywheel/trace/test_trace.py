@@ -196,7 +196,7 @@ def test_an_address_that_would_be_a_line_of_its_own_is_left_out(
         row.url, row.place = "https://a.example/\nhost:good.example", leak.place | {"copies": []}
     decided(database, config, NOW)
 
-    assert write_block_list(database, tmp_path / "blocked.txt") == Blocked(pages=1, copies=0)
+    assert write_block_list(database, tmp_path / "blocked.txt") == Blocked(pages=1, copies=0, undecided=0)
 
     listed = read_decided([str(tmp_path / "blocked.txt")], [], []).blocked
     assert (listed.hosts, listed.urls) == (frozenset(), frozenset())
@@ -211,9 +211,9 @@ def test_the_next_corpus_lacks_what_was_confirmed_and_nothing_else(
         say(database, page, "release" if page.url == CARRIERS[4] else "confirm")
     decided(database, config, NOW)
     blocked = tmp_path / "blocked.txt"
-    assert write_block_list(database, blocked) == Blocked(pages=5, copies=1)
+    assert write_block_list(database, blocked) == Blocked(pages=5, copies=1, undecided=0)
     first = blocked.read_bytes()
-    assert write_block_list(database, blocked) == Blocked(pages=5, copies=1)
+    assert write_block_list(database, blocked) == Blocked(pages=5, copies=1, undecided=0)
     assert blocked.read_bytes() == first
 
     folder = tmp_path / "corpus"

@@ -40,4 +40,4 @@ def test_a_person_confirms_one_page_and_releases_another(
         annotate(person, KINDS["poison-review"], carrier, {"decision": "release"})
         assert offer(database, admin, config).pulled is not None
     assert decided(database, config, NOW) == Decided(confirmed=1, released=1)
-    assert write_block_list(database, tmp_path / "blocked.txt") == Blocked(pages=1, copies=1)
+    assert write_block_list(database, tmp_path / "blocked.txt") == Blocked(pages=1, copies=1, undecided=4)
