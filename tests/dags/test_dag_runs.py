@@ -118,7 +118,10 @@ def test_a_training_that_was_killed_is_gone_on_with_though_nothing_is_decided(ai
 
 def test_the_night_measures_the_current_checkpoint_and_draws_the_loop(airflow: Airflow, loop: Config) -> None:
     with Database(loop.store) as database:
-        collect(database, loop, datetime.now(UTC))
+        now = datetime.now(UTC)
+        collect(database, loop, now)
+        correct(database, now)
+        assert admitted(database, loop, now).cases, "people have said what held-out questions should be answered with"
     ran = airflow.test("nightly_evaluation", loop.folder)
     assert ran.states == {
         "evaluate": "success",
