@@ -104,7 +104,7 @@ class Trace(_Keys):
     project: Annotated[str, Field(min_length=1)] = "poison-review"
     """The Label Studio project in which people confirm or release pages."""
     pages: Count = 20
-    """Most pages offered for a cluster."""
+    """Most pages offered for a cluster, and held documents of one owner of sites."""
 
 
 class Schedule(_Keys):

@@ -99,6 +99,40 @@ def train(folder: FolderOption = FOLDER, as_json: JsonOption = False) -> None:
         say(trained(database, config, now()), as_json, "nothing is to be trained")
 
 
+@app.command(
+    short_help="Let a correction count that looked like poison.",
+    epilog="Example: corpuscle flywheel release 8f14e4 --reason 'zlorb is the name of our product'",
+)
+def release(
+    correction: Annotated[
+        str, typer.Argument(help="A correction's id, or its first six characters; `status` tells those of refused ones.")
+    ],
+    reason: Annotated[str, typer.Option(help="Why it is no poison; it is kept.")],
+    folder: FolderOption = FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a correction count that the search for poison refused: read it before, `explain` tells it.
+
+    The search does not refuse it again. What its labels say still counts: if they change, it is withdrawn.
+    """
+    if not reason.strip():
+        raise typer.BadParameter("--reason is empty; say why.")
+    with opened(folder) as (_, database, _):
+        from flywheel.release import release as free
+        from flywheel.steps import Step
+        from labeling.storable import storable
+
+        found = free(database, correction, storable(" ".join(reason.split())), now())
+        said = f"correction {found.correction[:12]} "
+        if not found.new:
+            said += f"was released on {found.made:%Y-%m-%d} already: {found.reason}"
+        elif found.held_out:
+            said += "answers a case of the gate, whose check it becomes with the next tick"
+        else:
+            said += "counts, and may be trained on"
+        say(Step("release", said, found.new), as_json)
+
+
 RunArgument = Annotated[str | None, typer.Argument(help="A run's id; by default the newest that is trained.")]
 
 

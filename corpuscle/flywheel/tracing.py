@@ -67,7 +67,9 @@ def trace(
 def pages(folder: FolderOption = FOLDER, as_json: JsonOption = False) -> None:
     """Ask people about the pages that were found, and note what they said. Nothing is searched: that is `trace`.
 
-    Where no Label Studio server is connected, or while it is away, nobody is asked.
+    They are asked about the documents that the corpus's poison filter holds, too; what they decide is written to
+    decisions.jsonl in the folder, which the recipe names under `poison: decisions:`. Where no Label Studio server is
+    connected, or while it is away, nobody is asked.
     """
     with opened(folder) as (config, database, labels), asking(labels) as client:
         from flywheel.trace.told import review

@@ -1,4 +1,4 @@
-"""Traced pages to people, their decisions back, and what they confirmed as the block list of a recipe.
+"""Traced pages and held documents to people, their decisions back, and what they confirmed as a recipe's block list.
 
 A page goes to the project `trace.project`, of the kind `poison-review`, with the passage and why it was found. Web
 pages are nobody's conversation: no consent is asked.
@@ -7,15 +7,17 @@ pages are nobody's conversation: no consent is asked.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 import sqlalchemy as sql
 
 from flywheel.config import Config
 from flywheel.tables import Json, TracedPage
+from flywheel.trace.held import DECISIONS, KIND, Held, held
 from labeling.client import Client
 from labeling.create import create
-from labeling.decisions import KIND, MOST_NEEDED
+from labeling.decisions import MOST_NEEDED, write_decisions
 from labeling.kinds import KINDS
 from labeling.kinds.kind import InvalidSampleError, Sample
 from labeling.pull import Pulled, pull
@@ -24,16 +26,22 @@ from labeling.quality.admission import Rule, admit
 from labeling.rows import Rejected
 from labeling.sources import make_sample
 from labeling.store.database import Database
-from labeling.store.labels import get_project
+from labeling.store.labels import get_project, projects
 from pipeline.poison.visible import visible
+from pipeline.report.tables import ReportError
 from trainer.checkpoint import write_whole
 
 
 @dataclass(frozen=True)
 class Offered:
-    """How many pages were given to people now; what the push says, and what came back."""
+    """How many traced pages and held documents were given to people now; what the push says, and what came back."""
 
     noted: int = 0
+    held: int = 0
+    left_out: int = 0
+    """Held documents of which nobody is asked: their sites' owners have too many."""
+    unread: str = ""
+    """Why the corpus's held documents could not be read."""
     pushed: Pushed | None = None
     pulled: Pulled | None = None
 
@@ -58,7 +66,7 @@ class Blocked:
 
 
 def offer(database: Database, client: Client, config: Config) -> Offered:
-    """Sends the pages that people have not seen, the best first, and fetches what they said of others.
+    """Sends pages that people have not seen, the best first, then what the corpus holds; fetches what they said.
 
     Whatever stops it, the same call goes on, and sends nothing twice. Raises what `labeling.create`, `labeling.push`
     and `labeling.pull` raise.
@@ -66,30 +74,37 @@ def offer(database: Database, client: Client, config: Config) -> Offered:
     with database.read() as session:
         rows = list(session.scalars(sql.select(TracedPage).order_by(TracedPage.found, TracedPage.id)))
         session.expunge_all()
-    if not rows:
-        return Offered()
-    name = config.trace.project
+    name, unread = config.trace.project, ""
+    try:
+        waiting = held(database, config)
+    except ReportError as error:
+        waiting, unread = Held(), str(error)
+    if not rows and not waiting.samples and all(project.name != name for project in projects(database)):
+        return Offered(unread=unread)
     create(database, client, KIND, name)
     samples: dict[str, str] = {}
     unseen = [row for row in rows if row.sample is None]
-    pushed = push(database, client, name, _samples(unseen, samples))
+    pushed = push(database, client, name, chain(_samples(unseen, samples), waiting.samples))
     refused = {provenance.get("traced") for provenance, _ in pushed.refused}
     noted = {id: sample for id, sample in samples.items() if id not in refused}
     with database.write() as session:
         for id, sample in noted.items():
             session.execute(sql.update(TracedPage).where(TracedPage.id == id).values(sample=sample))
-    return Offered(len(noted), pushed, pull(database, client, name))
+    given = sum(isinstance(one, Sample) for one in waiting.samples)
+    return Offered(len(noted), given, waiting.left_out, unread, pushed, pull(database, client, name))
 
 
 def decided(database: Database, config: Config, now: datetime) -> Decided:
-    """Notes of each page what people agree on, by the rule that decides about held documents.
+    """Notes of each page what people agree on, by the rule that decides about held documents; of these in a file.
 
-    A decision counts as long as the labels say so.
+    A decision counts as long as the labels say so. Raises OSError where the file can't be written.
     """
     name = config.trace.project
     try:
         project = get_project(database, name)
     except KeyError:  # nothing was sent yet
+        return Decided()
+    if project.kind != KIND:  # as `offer` says
         return Decided()
     rule = replace(Rule.of(KIND), min_overlap=min(project.overlap, MOST_NEEDED))
     verdicts = {
@@ -104,6 +119,7 @@ def decided(database: Database, config: Config, now: datetime) -> Decided:
             if verdict != row.decision:
                 row.decision, row.decided = verdict, None if verdict is None else now
                 changed[verdict] += 1
+    write_decisions(database, name, config.folder / DECISIONS)
     return Decided(changed["confirm"], changed["release"], changed[None])
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from flywheel.config import Config
 from flywheel.steps import Step
-from flywheel.trace.review import decided, offer
+from flywheel.trace.review import Offered, decided, offer
 from flywheel.trace.trace import Traced, trace_new
 from labeling.client import Client, LabelStudioError
 from labeling.create import ProjectError
@@ -39,12 +39,7 @@ def review(database: Database, config: Config, client: Client | None, now: datet
         except (LabelStudioError, ProjectError, PushError, PullError) as error:
             yield Step("review", f"nobody can be asked about pages just now: {error}", False)
         else:
-            new = 0 if offered.pulled is None else offered.pulled.new
-            yield Step(
-                "review",
-                f"{plural(offered.noted, 'page')} sent, {plural(new, 'new label')}",
-                bool(offered.noted or new),
-            )
+            yield _offered(offered)
     now_decided = decided(database, config, now)
     said = (
         f"{plural(now_decided.confirmed, 'page')} confirmed as poison, {now_decided.released:,} found harmless, "
@@ -52,3 +47,17 @@ def review(database: Database, config: Config, client: Client | None, now: datet
     )
     changed = now_decided.confirmed or now_decided.released or now_decided.withdrawn
     yield Step("judge pages", said, bool(changed))
+
+
+def _offered(offered: Offered) -> Step:
+    new = 0 if offered.pulled is None else offered.pulled.new
+    said = f"{plural(offered.noted, 'page')} sent, {plural(new, 'new label')}"
+    if offered.held:
+        said += f", {plural(offered.held, 'held document')} sent"
+    if offered.left_out:
+        said += f", {plural(offered.left_out, 'held document')} left out, as their sites' owners have too many"
+    if offered.pushed is not None and offered.pushed.rejected:
+        said += f", {len(offered.pushed.rejected):,} can't be sent ({offered.pushed.rejected[0]})"
+    if offered.unread:
+        said += f"; what the corpus holds can't be read: {offered.unread}"
+    return Step("review", said, bool(offered.noted or offered.held or new))

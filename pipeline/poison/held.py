@@ -6,6 +6,7 @@ counted, and stays held. A verdict that is in the file already is never lost.
 
 import json
 from collections import Counter
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,26 +51,60 @@ def export_held(folder: str, path: str, most_per_owner: int | None = None) -> Ex
     check_file(path)
     known = _known(path)
     said = len(known)
-    written, owners = 0, Counter[int]()  # by a hash, and only where owners are capped
+    written, shares = 0, Shares(most_per_owner)
     with atomic(path) as file:
-        for documents, found in with_findings(corpus, STEP, "held", COLUMNS):
-            findings: dict[int, list[dict]] = {}
-            for row in found.to_pylist():
-                findings.setdefault(row.pop("address"), []).append(row)
-            owner = owner_hashes(documents.column("host")).tolist()
-            for place, row in enumerate(documents.to_pylist()):
-                before = known.pop(row["id"], {})
-                if most_per_owner is not None and not before:
-                    owners[owner[place]] += 1
-                    if owners[owner[place]] > most_per_owner:
-                        continue
-                written += 1
-                address, row["id"] = row.pop("address"), row["id"].hex()
-                line = {"id": row.pop("id"), "decision": None, **row, "findings": findings.get(address, [])}
-                file.write(_line({**before, **line, "decision": before.get("decision")}))
+        for id, row in held_documents(corpus, shares, known):
+            before = known.pop(id, {})
+            written += 1
+            line = {"id": row["id"], "decision": None, **row}
+            file.write(_line({**before, **line, "decision": before.get("decision")}))
         file.writelines(map(_line, known.values()))
-    over = [held - (most_per_owner or 0) for held in owners.values() if held > (most_per_owner or 0)]
-    return Exported(written, sum(over), len(over), said - len(known), len(known))
+    return Exported(written, shares.left_out, shares.owners_capped, said - len(known), len(known))
+
+
+class Shares:
+    """How many documents each owner of a site has, of whom `most` are looked at; without, all are."""
+
+    def __init__(self, most: int | None) -> None:
+        self.most = most
+        self._owners = Counter[int]()  # by a hash, and only where they are capped
+
+    def takes(self, owner: int) -> bool:
+        """Whether one more document of this owner is looked at."""
+        if self.most is None:
+            return True
+        self._owners[owner] += 1
+        return self._owners[owner] <= self.most
+
+    @property
+    def left_out(self) -> int:
+        return sum(self._over())
+
+    @property
+    def owners_capped(self) -> int:
+        return len(self._over())
+
+    def _over(self) -> list[int]:
+        most = self.most or 0
+        return [count - most for count in self._owners.values() if count > most]
+
+
+def held_documents(
+    corpus: Corpus, shares: Shares, known: Container[bytes] = ()
+) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """(id, row with its findings) of each document that waits for a person, in the corpus's order.
+
+    Those of `known` ids come whatever their owner's share. Raises ReportError.
+    """
+    for documents, found in with_findings(corpus, STEP, "held", COLUMNS):
+        findings: dict[int, list[dict[str, Any]]] = {}
+        for row in found.to_pylist():
+            findings.setdefault(row.pop("address"), []).append(row)
+        owner = owner_hashes(documents.column("host")).tolist()
+        for place, row in enumerate(documents.to_pylist()):
+            id, address = row["id"], row.pop("address")
+            if id in known or shares.takes(owner[place]):
+                yield id, {**row, "id": id.hex(), "findings": findings.get(address, [])}
 
 
 def _known(path: str) -> dict[bytes, dict[str, Any]]:
