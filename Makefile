@@ -3,8 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-# Fast tests run side by side, a file a process; slow ones start servers and measure nothing else beside them.
+# A file of tests a process. Slow ones start servers of up to 3 GB, and wait for them half of their time.
 TOGETHER := -n auto --maxprocesses 8 --dist loadfile
+SLOW_TOGETHER := -n 2 --dist loadfile
 
 .PHONY: help install demo test check lint clean
 
@@ -42,7 +43,7 @@ test: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy pipeline labeling trainer flywheel dags corpuscle benchmarks
 	$(BIN)/pytest -q $(TOGETHER) -m "not slow"
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q $(SLOW_TOGETHER) -m slow
 
 clean:
 	rm -rf demo/crawl demo/corpus demo/model
