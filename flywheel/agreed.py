@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import sqlalchemy as sql
 from sqlalchemy.dialects import postgresql, sqlite
 
-from flywheel.tables import Correction, Json, Misbehaviour
+from flywheel.tables import Correction, Json, Misbehaviour, Release
 from labeling.store.database import Database
 
 WITHDRAWN = "its labels no longer say so"
@@ -61,12 +61,14 @@ def keep(
 ) -> Admitted:
     """Stores what is agreed on, by correction id; `known` is what the store has, with why each is refused.
 
-    `asked` are the project's samples: a check that another project's labels have made stays as it is.
+    `asked` are the project's samples: a check that another project's labels have made stays as it is. What a person has
+    released (`flywheel.release`) is not refused again.
     """
     with database.read() as session:
+        released = set(session.scalars(sql.select(Release.correction)))
         cases = list(session.scalars(sql.select(Misbehaviour).where(Misbehaviour.held_out)))
         session.expunge_all()
-    screened = _screened(agreed, known)
+    screened = _screened(agreed, known, released)
     refused = dict(known) | screened
     checks = _checks(cases, agreed, refused, asked)
     # A case's answer is no correction; where it is refused, it is kept for the reason.
@@ -81,7 +83,8 @@ def keep(
             values["refused"] = screened.get(one.correction.id)
             session.execute(insert(Correction).values(values).on_conflict_do_nothing(index_elements=["id"]))
         for id, why in {**dict.fromkeys(gone, WITHDRAWN), **again}.items():
-            session.execute(sql.update(Correction).where(Correction.id == id).values(refused=why))
+            as_read = Correction.refused.is_not_distinct_from(known[id])  # or a release in between would be undone
+            session.execute(sql.update(Correction).where(Correction.id == id, as_read).values(refused=why))
         for id, check in checks.items():
             session.execute(sql.update(Misbehaviour).where(Misbehaviour.id == id).values(check=check))
     stood = {id for id in screened if known.get(id) in (None, WITHDRAWN)}
@@ -94,22 +97,25 @@ def keep(
     )
 
 
-def _screened(agreed: Mapping[str, Agreed], known: Mapping[str, str | None]) -> dict[str, str | None]:
+def _screened(
+    agreed: Mapping[str, Agreed], known: Mapping[str, str | None], released: Set[str]
+) -> dict[str, str | None]:
     """Why each may be poison, or None, by id; nothing where none is new, since the others were looked at before.
 
-    Those that were refused are looked at again: what made them suspect may be known better beside the new ones.
+    Those that were refused are looked at again: what made them suspect may be known better beside the new ones. The
+    others are judged as if those were not there that a person has released: what is right is no sign of a campaign.
     """
     if not any(_new(one, known) for one in agreed.values()):
         return {}
     from flywheel.screen import Answered, screen  # loads the detectors, which takes a second
 
-    ids = sorted(agreed)
+    ids = sorted(agreed.keys() - released)
     rows = [
         Answered(one.bad.prompt, one.correction.answer, one.bad.cluster or "", one.bad.source)
         for one in map(agreed.__getitem__, ids)
     ]
-    found = screen(rows)
-    return {id: found.get(place) for place, id in enumerate(ids)}
+    found, reasons = screen(rows), dict[str, str | None].fromkeys(agreed)
+    return reasons | {id: found.get(place) for place, id in enumerate(ids)}
 
 
 def _new(one: Agreed, known: Mapping[str, str | None]) -> bool:

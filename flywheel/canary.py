@@ -7,14 +7,16 @@ taken back within 50 reported conversations, and 5 in 100 within 200; of those t
 79 within 50, and all within 200 (2,000 simulated, with a share of 0.1).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sql
 from scipy.special import bdtrc
 from sqlalchemy.orm import Session
 
+from flywheel.live import Live
+from flywheel.tables import Promotion
 from labeling.store.reports import ReportRow
 from trainer.talk.serve.share import opening
 
@@ -57,9 +59,30 @@ def began(noted: Iterable[datetime], now: datetime) -> datetime | None:
     return max((one for one in noted if one <= now), default=None)
 
 
-def first_reported(session: Session, canary: str) -> datetime | None:
-    """When people first complained of a canary: since when to count where its beginning is in doubt."""
-    return session.scalar(sql.select(sql.func.min(ReportRow.created)).where(*_complaints(canary)))
+def beginning(tried: Sequence[Promotion], now: datetime) -> datetime:
+    """Since when a canary answers, by its rows; of one that began ahead of the clock, what was noted last."""
+    return began((row.made for row in tried), now) or tried[-1].made
+
+
+def time_left(tried: Iterable[Promotion], hours: float, now: datetime) -> timedelta:
+    """How long a canary still answers its share, by its rows; not above 0 where it may take over.
+
+    Where its beginning is ahead of the clock, all of its hours: the next look notes it once more.
+    """
+    since = began((row.made for row in tried), now)
+    return timedelta(hours=hours) - (now - (since or now))
+
+
+def canary_tally(session: Session, found: Live, now: datetime) -> Tally | None:
+    """How people report the canary, if there is one; since their first complaint where its beginning is in doubt."""
+    canary = found.canary
+    if canary is None:
+        return None
+    current, since = "" if found.current is None else found.current.checkpoint_id, canary.made
+    if len(found.tried) > 1 or since > now:  # by a clock that was wrong
+        first = sql.select(sql.func.min(ReportRow.created)).where(*_complaints(canary.checkpoint_id))
+        since = session.scalar(first) or now
+    return tally(session, current, canary.checkpoint_id, canary.share, since)
 
 
 def tally(session: Session, current: str, canary: str, share: float, since: datetime) -> Tally:

@@ -1,4 +1,4 @@
-"""Which run is meant, and where its checkpoint lies."""
+"""Which run is meant, where its checkpoint lies, and how the store notes a checkpoint's folder."""
 
 import hashlib
 import json
@@ -30,6 +30,15 @@ def run_named(session: Session, name: str) -> Run:
     if len(found) > 1:
         raise ValueError(f"several runs begin with {name}; give more of the id.")
     raise ValueError(f"there is no run {name}; ticks tell the ids of runs, of which {SHORTEST} characters are enough.")
+
+
+def noted(config: Config, folder: Path) -> str:
+    """A folder as rows name it: as seen from the loop's, where it lies in there, so that the whole may be moved.
+
+    `config.folder / row.path` is it again, of rows of earlier versions too, which name it as a whole.
+    """
+    whole, loop = folder.resolve(), config.folder.resolve()
+    return str(whole.relative_to(loop)) if whole.is_relative_to(loop) else str(whole)
 
 
 def folder_of(config: Config, run: Run) -> Path:

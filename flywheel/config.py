@@ -3,12 +3,13 @@
 Paths in it are relative to that folder, so that a command from cron means the same files as one from a terminal.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+from pipeline.yaml_lines import LARGEST, Place, lines_of, too_large
 
 FILE = "flywheel.yaml"
 STORE = "sqlite:///store.sqlite"
@@ -17,8 +18,6 @@ _SQLITE = "sqlite:///"
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
-
-_Path = tuple[str | int, ...]
 
 
 class ConfigError(ValueError):
@@ -226,18 +225,23 @@ def parse(text: str, folder: Path, source: str = FILE) -> Config:
     """Settings from their YAML text; `source` is the name that errors give. Raises ConfigError."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
+        large = too_large(root)
+        values = None if large else yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{source}:{mark.line + 1}" if mark else source
         raise ConfigError(f"{place}: not YAML: {getattr(error, 'problem', None) or error}.") from None
+    if large:
+        raise ConfigError(
+            f"{source}:{large}: more than {LARGEST:,} keys and items, as aliases repeat them; write fewer."
+        )
     values = {} if values is None else values
     if not isinstance(values, dict) or "folder" in values:
         raise ConfigError(f"{source}:1: expected keys such as {', '.join(list(Config.model_fields)[1:])}.")
-    lines: dict[_Path, int] = {}
+    lines: dict[Place, int] = {}
     faults = []
     try:
-        for key, line in _lines(root, ()):
+        for key, line in lines_of(root):
             if key in lines:  # YAML would keep the last one silently
                 faults.append((line, f"{'.'.join(map(str, key))} appears twice."))
             lines[key] = line
@@ -266,24 +270,8 @@ _SECTIONS: dict[str, type[_Keys]] = {
 }
 
 
-def _lines(node: Any, path: _Path, around: tuple[int, ...] = ()) -> Iterator[tuple[_Path, int]]:
-    """The line of every key and item of a YAML document. Raises ValueError where an alias names what it stands in."""
-    if id(node) in around:
-        raise ValueError(f"{node.start_mark.line + 1}: {'.'.join(map(str, path))} is an alias of what it stands in")
-    within = (*around, id(node))
-    if isinstance(node, yaml.MappingNode):
-        for key, child in node.value:
-            here = (*path, key.value)
-            yield here, key.start_mark.line + 1
-            yield from _lines(child, here, within)
-    elif isinstance(node, yaml.SequenceNode):
-        for number, child in enumerate(node.value):
-            yield (*path, number), child.start_mark.line + 1
-            yield from _lines(child, (*path, number), within)
-
-
-def _fault(fault: Any, lines: dict[_Path, int]) -> tuple[int, str]:
-    path: _Path = fault["loc"]
+def _fault(fault: Any, lines: dict[Place, int]) -> tuple[int, str]:
+    path: Place = fault["loc"]
     name = ".".join(map(str, path))
     here = path
     while here and here not in lines:

@@ -71,7 +71,7 @@ def build(database: Database, config: Config, now: datetime) -> Dataset:
     """
     planned = plan(database, config)
     path = config.datasets / f"{planned.id}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_private(path, planned.text.decode())
     with database.write() as session:
         dataset = session.get(Dataset, planned.id)

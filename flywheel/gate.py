@@ -127,7 +127,8 @@ def _judged(database: Database, config: Config, now: datetime, run: str | None) 
         uncounted=task.cases.uncounted,
         unlooked=unlooked,
     )
-    folder.mkdir(parents=True, exist_ok=True)
+    for one in (config.verdicts, folder):
+        one.mkdir(mode=0o700, exist_ok=True)
     rows = [json.dumps(dataclasses.asdict(one), ensure_ascii=False) for one in exchanges]
     write_whole(folder / ANSWERS, "".join(row + "\n" for row in rows), private=True)
     write_whole(folder / PAGE, render(shown), private=True)

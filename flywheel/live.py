@@ -72,31 +72,32 @@ def fold(rows: Iterable[Promotion]) -> Live:
     )
 
 
-def pointer(found: Live) -> Pointer | None:
-    """What `current.json` should say; None where nothing was promoted."""
+def pointer(found: Live, folder: Path) -> Pointer | None:
+    """What `current.json` should say, of a loop in this folder; None where nothing was promoted."""
     current, canary = found.current, found.canary
     if current is None or found.last is None:
         return None
-    tried = None if canary is None else Canary(Path(canary.path), canary.checkpoint_id, canary.share)
-    return Pointer(Path(current.path), current.checkpoint_id, found.last.id, tried)
+    tried = None if canary is None else Canary(folder / canary.path, canary.checkpoint_id, canary.share)
+    return Pointer(folder / current.path, current.checkpoint_id, found.last.id, tried)
 
 
 def add(
     session: Session,
     now: datetime,
     action: str,
-    folder: Path,
+    path: str,
     id: str,
     before: Promotion | None,
     verdict: str | None,
     reason: str,
     share: float = 1.0,
 ) -> Promotion:
-    """Another row; `before` is what it follows on, or what a rollback takes back."""
+    """Another row; `path` is as `flywheel.checkpoints.noted` has it, `before` what it follows on, or what a rollback
+    takes back."""
     row = Promotion(
         made=now,
         action=action,
-        path=str(folder.resolve()),
+        path=path,
         checkpoint_id=id,
         previous=None if before is None else before.checkpoint_id,
         verdict=verdict,

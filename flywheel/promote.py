@@ -13,8 +13,8 @@ from pathlib import Path
 import sqlalchemy as sql
 from sqlalchemy.orm import Session
 
-from flywheel.canary import Tally, began, first_reported, tally
-from flywheel.checkpoints import folder_of, run_named
+from flywheel.canary import Tally, began, beginning, canary_tally, time_left
+from flywheel.checkpoints import folder_of, noted, run_named
 from flywheel.config import Config
 from flywheel.live import Live, add, live, mark, pointer
 from flywheel.lost import failing, reading
@@ -52,13 +52,13 @@ def begin(database: Database, config: Config, model: Path, now: datetime, reason
     with database.write() as session:
         found = live(session)
         current = found.current
-        if current is not None and (current.checkpoint_id, current.path) == (id, str(folder)):
-            return _promoted(current, False)
+        if current is not None and (current.checkpoint_id, _folder(config, current)) == (id, folder):
+            return _promoted(config, current, False)
         if found.canary is not None and found.canary.checkpoint_id != id:
             mark(session, found.canary.checkpoint_id, "refused", f"another was promoted on {now:%Y-%m-%d}: {reason}")
-        row = add(session, now, "promote", folder, id, current, None, reason)
+        row = add(session, now, "promote", noted(config, folder), id, current, None, reason)
         mark(session, id, "promoted")
-        changed = _changed(session, row)
+        changed = _changed(session, config, row)
     return _point(config, *changed)
 
 
@@ -100,23 +100,25 @@ def _back(database: Database, config: Config, now: datetime, reason: str, only: 
     with database.read() as session:
         found = live(session)
         if only is not None and not _is_out(found, only):
-            return _stands(found)
+            return _stands(config, found)
         undone, back = _undo(found)
-        path, id, canary = Path(back.path), back.checkpoint_id, undone.action == "canary"
+        path, id, canary = back.path, back.checkpoint_id, undone.action == "canary"
     if not canary:  # else it answers already
-        id = _whole(checkpoint.find(path))
+        id = _whole(checkpoint.find(config.folder / path))
     with database.write() as session:
         found = live(session)
         if only is not None and not _is_out(found, only):
-            return _stands(found)
+            return _stands(config, found)
         undone, back = _undo(found)
-        if (back.checkpoint_id, back.path) != (id, str(path)):
-            raise ValueError(f"{path} no longer holds checkpoint {back.checkpoint_id[:12]}; nothing was changed.")
+        if (back.checkpoint_id, back.path) != (id, path):
+            raise ValueError(
+                f"{config.folder / path} no longer holds checkpoint {back.checkpoint_id[:12]}; nothing was changed."
+            )
         why = f"{reason}; {'ends canary' if undone.action == 'canary' else 'undoes promotion'} {undone.id}"
         row = add(session, now, "rollback", path, id, undone, back.verdict, why)
         mark(session, undone.checkpoint_id, "refused", f"rolled back on {now:%Y-%m-%d}: {reason}")
         mark(session, id, "promoted")
-        changed = _changed(session, row)
+        changed = _changed(session, config, row)
     return _point(config, *changed)
 
 
@@ -128,18 +130,18 @@ def _by_verdict(database: Database, config: Config, now: datetime, run: str | No
             return None
         name, verdict_id = chosen[0].id, chosen[1].id
         with reading(name):
-            folder = folder_of(config, chosen[0]).resolve()
+            folder = folder_of(config, chosen[0])
     with reading(name):
-        id = _whole(folder)
+        id, path = _whole(folder), noted(config, folder)
     with database.write() as session:
         found, verdict = live(session), session.get_one(Verdict, verdict_id)
         current, earlier = found.current, _promotion_by(session, verdict_id)
         if earlier is not None and earlier in (current, found.canary):
-            return _promoted(earlier, False)
+            return _promoted(config, earlier, False)
         if earlier is not None:
             raise ValueError(
                 f"run {name} was promoted on {earlier.made:%Y-%m-%d} and something else followed; name its folder to "
-                f"take it again: {earlier.path}"
+                f"take it again: {_folder(config, earlier)}"
             )
         base = verdict.figures["base"]
         if current is not None and current.checkpoint_id != base:
@@ -148,12 +150,12 @@ def _by_verdict(database: Database, config: Config, now: datetime, run: str | No
                 "the gate judge it again."
             )
         if share and current is not None:
-            row = add(session, now, "canary", folder, id, current, verdict_id, verdict.reason, share)
+            row = add(session, now, "canary", path, id, current, verdict_id, verdict.reason, share)
             mark(session, id, "canary")
         else:
-            row = add(session, now, "promote", folder, id, current, verdict_id, verdict.reason)
+            row = add(session, now, "promote", path, id, current, verdict_id, verdict.reason)
             mark(session, id, "promoted")
-        changed = _changed(session, row)
+        changed = _changed(session, config, row)
     return _point(config, *changed)
 
 
@@ -165,11 +167,11 @@ def _look(database: Database, config: Config, now: datetime, seen: Live, counted
         return _back(database, config, now, why, canary.id)
     if since is None and not at_once:
         return _begun_anew(database, config, now, canary, counted)
-    left = timedelta(hours=config.promote.hours) - (now - (since or now))
+    left = time_left(seen.tried, config.promote.hours, now)
     if left > timedelta() and not at_once:
-        return _promoted(canary, False, f"{counted}; {_time(left)}")
+        return _promoted(config, canary, False, f"{counted}; {_time(left)}")
     try:
-        folder = checkpoint.find(Path(canary.path))
+        folder = checkpoint.find(config.folder / canary.path)
         id = _whole(folder)
         if id != canary.checkpoint_id:
             raise ValueError(f"{folder} holds {id[:12]}, and the canary was {canary.checkpoint_id[:12]}.")
@@ -180,11 +182,11 @@ def _look(database: Database, config: Config, now: datetime, seen: Live, counted
     with database.write() as session:
         found = live(session)
         if not _is_out(found, canary.id):
-            return _stands(found)
-        why = f"a canary since {since or canary.made:%Y-%m-%d %H:%M}: {counted}"
-        row = add(session, now, "promote", folder, id, found.current, canary.verdict, why)
+            return _stands(config, found)
+        why = f"a canary since {beginning(seen.tried, now):%Y-%m-%d %H:%M}: {counted}"
+        row = add(session, now, "promote", noted(config, folder), id, found.current, canary.verdict, why)
         mark(session, id, "promoted")
-        changed = _changed(session, row)
+        changed = _changed(session, config, row)
     return _point(config, *changed)
 
 
@@ -193,12 +195,12 @@ def _begun_anew(database: Database, config: Config, now: datetime, canary: Promo
     with database.write() as session:
         found = live(session)
         if not _is_out(found, canary.id):
-            return _stands(found)
+            return _stands(config, found)
         left = timedelta(hours=config.promote.hours)
         why = f"its beginning, {canary.made:%Y-%m-%d %H:%M}, is ahead of the clock: {_time(left)}; {counted}"
-        path, id = Path(canary.path), canary.checkpoint_id
+        path, id = canary.path, canary.checkpoint_id
         row = add(session, now, "canary", path, id, found.current, canary.verdict, why, canary.share)
-        changed = _changed(session, row)
+        changed = _changed(session, config, row)
     return replace(_point(config, *changed), new=False)  # whom people talk to is the same
 
 
@@ -210,21 +212,10 @@ def _is_out(found: Live, canary: int) -> bool:
     return found.canary is not None and found.canary.id == canary
 
 
-def _stands(found: Live) -> Promoted:
+def _stands(config: Config, found: Live) -> Promoted:
     """How it stands where another process has been faster."""
     assert found.last is not None
-    return _promoted(found.last, False)
-
-
-def canary_tally(session: Session, found: Live, now: datetime) -> Tally | None:
-    """How people report the canary, if there is one."""
-    canary = found.canary
-    if canary is None:
-        return None
-    current, since = "" if found.current is None else found.current.checkpoint_id, canary.made
-    if len(found.tried) > 1 or since > now:  # by a clock that was wrong
-        since = first_reported(session, canary.checkpoint_id) or now
-    return tally(session, current, canary.checkpoint_id, canary.share, since)
+    return _promoted(config, found.last, False)
 
 
 def _is_canary(session: Session, name: str, canary: Promotion) -> None:
@@ -283,15 +274,19 @@ def _whole(folder: Path) -> str:
     return checkpoint.load(folder).about.id
 
 
-def _promoted(row: Promotion, new: bool, reason: str = "") -> Promoted:
-    path, why = Path(row.path), reason or row.reason
-    return Promoted(row.id, row.action, path, row.checkpoint_id, row.previous, why, new, row.share)
+def _folder(config: Config, row: Promotion) -> Path:
+    return (config.folder / row.path).resolve()
 
 
-def _changed(session: Session, row: Promotion) -> tuple[Promoted, Pointer]:
-    written = pointer(live(session))
+def _promoted(config: Config, row: Promotion, new: bool, reason: str = "") -> Promoted:
+    folder, why = _folder(config, row), reason or row.reason
+    return Promoted(row.id, row.action, folder, row.checkpoint_id, row.previous, why, new, row.share)
+
+
+def _changed(session: Session, config: Config, row: Promotion) -> tuple[Promoted, Pointer]:
+    written = pointer(live(session), config.folder)
     assert written is not None
-    return _promoted(row, True), written
+    return _promoted(config, row, True), written
 
 
 def _point(config: Config, found: Promoted, written: Pointer) -> Promoted:

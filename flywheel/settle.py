@@ -1,10 +1,10 @@
 """`models/current.json` and the rows of promotions brought together, where a kill or a backup has parted them."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from flywheel.checkpoints import noted
 from flywheel.config import Config
 from flywheel.live import add, live, mark, pointer
 from labeling.store.database import Database
@@ -23,12 +23,12 @@ def settle(database: Database, config: Config) -> str:
     except (FileNotFoundError, ValueError):
         written = None
     with database.read() as session:
-        wanted = pointer(live(session))
+        wanted = pointer(live(session), config.folder)
     if written is not None and written.promotion > (0 if wanted is None else wanted.promotion):
         if wanted is None or not same(written, wanted):
             with database.write() as session:
-                _adopt(session, written, at)
-                wanted = pointer(live(session))
+                _adopt(session, config, written, at)
+                wanted = pointer(live(session), config.folder)
             said = "the store did not know of the last promotion: what current.json says was noted"
         else:
             said = ""  # but the numbers of a store that was restored begin lower
@@ -41,21 +41,22 @@ def settle(database: Database, config: Config) -> str:
     return said
 
 
-def _adopt(session: Session, written: Pointer, at: datetime) -> None:
+def _adopt(session: Session, config: Config, written: Pointer, at: datetime) -> None:
     """Adds rows that come to what the pointer says."""
     why, found = "found in current.json, which the store did not know", live(session)
     current, canary = found.current, found.canary
     if current is None or current.checkpoint_id != written.id:
         if canary is not None:
             mark(session, canary.checkpoint_id, "refused", why)  # or it would be at work for ever
-        current, canary = add(session, at, "promote", written.folder, written.id, current, None, why), None
+        path = noted(config, written.folder)
+        current, canary = add(session, at, "promote", path, written.id, current, None, why), None
         mark(session, written.id, "promoted")
     elif canary is not None and (written.canary is None or written.canary.id != canary.checkpoint_id):
-        add(session, at, "rollback", Path(current.path), current.checkpoint_id, canary, current.verdict, why)
+        add(session, at, "rollback", current.path, current.checkpoint_id, canary, current.verdict, why)
         mark(session, canary.checkpoint_id, "refused", why)
     tried = written.canary
     if tried is not None and (canary is None or (canary.checkpoint_id, canary.share) != (tried.id, tried.share)):
-        add(session, at, "canary", tried.folder, tried.id, current, None, why, tried.share)
+        add(session, at, "canary", noted(config, tried.folder), tried.id, current, None, why, tried.share)
         mark(session, tried.id, "canary")
 
 

@@ -77,6 +77,19 @@ class Correction(Base):
     """Why it is not trained on though people agreed: what the scan for poison said."""
 
 
+class Release(Base):
+    """That a person has let a correction count which the search for poison had refused."""
+
+    __tablename__ = "flywheel_releases"
+
+    correction: Mapped[str] = mapped_column(sql.ForeignKey("flywheel_corrections.id"), primary_key=True)
+    made: Mapped[datetime] = mapped_column(UtcTime)
+    reason: Mapped[str] = mapped_column(sql.Text)
+    """The person's."""
+    refused: Mapped[str] = mapped_column(sql.Text)
+    """What the search had said."""
+
+
 class Decision(Base):
     """Whether to train, and why, each time that it was asked and the answer was new."""
 
@@ -113,7 +126,7 @@ class Run(Base):
     decision: Mapped[int] = mapped_column(sql.ForeignKey("flywheel_decisions.id"))
     dataset: Mapped[str] = mapped_column(sql.ForeignKey("flywheel_datasets.id"))
     base: Mapped[str] = mapped_column(sql.Text)
-    """The checkpoint that it starts from."""
+    """The folder of the checkpoint that it starts from."""
     path: Mapped[str] = mapped_column(sql.Text)
     checkpoint_id: Mapped[str | None] = mapped_column(sql.Text)
     began: Mapped[datetime] = mapped_column(UtcTime)
@@ -148,6 +161,7 @@ class Promotion(Base):
     action: Mapped[str] = mapped_column(sql.Text)
     """promote, canary or rollback."""
     path: Mapped[str] = mapped_column(sql.Text)
+    """The checkpoint's folder, as seen from the loop's where it lies in there (`flywheel.checkpoints.noted`)."""
     checkpoint_id: Mapped[str] = mapped_column(sql.Text)
     previous: Mapped[str | None] = mapped_column(sql.Text)
     verdict: Mapped[str | None] = mapped_column(sql.ForeignKey("flywheel_verdicts.id"))

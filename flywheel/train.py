@@ -18,7 +18,7 @@ from pathlib import Path
 import sqlalchemy as sql
 from sqlalchemy.orm import Session
 
-from flywheel.checkpoints import run_id
+from flywheel.checkpoints import noted, run_id
 from flywheel.config import Config
 from flywheel.dataset import DatasetError, build, lacking, write_pairs
 from flywheel.gate_cases import unusable
@@ -110,7 +110,7 @@ def _begin(database: Database, config: Config, now: datetime) -> tuple[Run, Data
         if run is None:
             last = config.runs / id[:16] / DPO if config.train.preferences else config.runs / id[:16]
             path = str(last.relative_to(config.folder))
-            run = Run(id=id, dataset=dataset.id, base=str(base.folder.resolve()), path=path, checkpoint_id=None)
+            run = Run(id=id, dataset=dataset.id, base=noted(config, base.folder), path=path, checkpoint_id=None)
             session.add(run)
         elif run.state == "training" or run.decision == number:  # another process has begun it since
             return _taken_out(session, run)
@@ -135,8 +135,9 @@ def _trained(database: Database, config: Config, run: Run, dataset: Dataset) -> 
 
     Nothing is held out: the gate judges, by cases that no training has seen.
     """
+    base = (config.folder / run.base).resolve()
     try:
-        same = run.id == run_id(run.dataset, checkpoint.read_about(Path(run.base)).id, config)
+        same = run.id == run_id(run.dataset, checkpoint.read_about(base).id, config)
     except (FileNotFoundError, ValueError) as error:
         return str(error)
     if not same:
@@ -145,7 +146,7 @@ def _trained(database: Database, config: Config, run: Run, dataset: Dataset) -> 
     first = last.with_name(SFT) if config.train.preferences else last
     settings = config.train
     more = {"lr": settings.learning_rate, "batch-tokens": settings.batch_tokens, "lora-rank": settings.lora_rank}
-    given = {"model": run.base, "data": data, "output": first, "steps": settings.steps, **more}
+    given = {"model": base, "data": data, "output": first, "steps": settings.steps, **more}
     fault = _stage(config, "trainer.align.sft", given)  # `corpuscle train sft`, whatever is on the PATH
     if fault or not settings.preferences:
         return fault

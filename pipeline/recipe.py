@@ -24,6 +24,7 @@ from pipeline.crawl.codes import CODES
 from pipeline.filter.blocks import BLOCKS
 from pipeline.poison.rules import RULES, Outcome
 from pipeline.stage import Block
+from pipeline.yaml_lines import LARGEST, Place, lines_of, too_large
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -182,7 +183,7 @@ def load_recipe(path: str | Path) -> Recipe:
     except OSError as error:
         raise RecipeError(f"{path} can't be read: {error.strerror or error}.") from None
     recipe = parse_recipe(text, str(path))
-    lines = dict(_lines(yaml.compose(text, Loader=yaml.SafeLoader), ()))
+    lines = dict(lines_of(yaml.compose(text, Loader=yaml.SafeLoader)))
     vocabulary = recipe.tokenize.vocabulary
     if vocabulary is not None and not _is_there(vocabulary):
         raise RecipeError(
@@ -209,7 +210,7 @@ def locate(path: str | Path, message: str) -> str:
     """A message about a recipe's key, with which it begins, with the recipe and the key's line put before it."""
     if found := re.match(r"(?:poison|tokenize)\.[a-z_]+", message):
         with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
-            lines = dict(_lines(yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader), ()))
+            lines = dict(lines_of(yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)))
             return f"{path}:{_line(lines, tuple(found[0].split('.')))}: {message}"
     return message
 
@@ -222,15 +223,23 @@ def parse_recipe(text: str, source: str) -> Recipe:
     """A recipe from its YAML text; `source` is the name that errors give."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
+        large = too_large(root)
+        values = None if large else yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
         raise RecipeError(f"{source}{line}: not YAML: {problem}") from None
+    if large:
+        raise RecipeError(
+            f"{source}:{large}: more than {LARGEST:,} keys and items, as aliases repeat them; write fewer."
+        )
     if not isinstance(values, dict):
         raise RecipeError(f"{source}:1: a recipe is a mapping of keys such as name, crawl, filter, dedup, tokenize.")
-    lines = dict(_lines(root, ()))
+    try:
+        lines = dict(lines_of(root))
+    except ValueError as error:
+        raise RecipeError(f"{source}:{error}; write its value out.") from None
     faults = [f"{source}:{lines[key]}: {key[-1]} appears twice" for key in _twice(root, ())]
     recipe, filters = None, {}
     for name, parameters in (values.get("filter") or {}).items() if isinstance(values.get("filter"), dict) else ():
@@ -258,7 +267,7 @@ def _block(name: str, parameters: Any) -> Block:
     return block
 
 
-def _twice(node: Any, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+def _twice(node: Any, path: Place) -> Iterator[Place]:
     """The paths of keys that a mapping has twice (YAML would keep the last one silently)."""
     if isinstance(node, yaml.MappingNode):
         seen = set()
@@ -270,29 +279,14 @@ def _twice(node: Any, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, 
             yield from _twice(child, here)
 
 
-def _lines(node: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], int]]:
-    """The line of every key and item of a YAML document."""
-    if isinstance(node, yaml.MappingNode):
-        for key, child in node.value:
-            here = (*path, key.value)
-            yield here, key.start_mark.line + 1
-            yield from _lines(child, here)
-    elif isinstance(node, yaml.SequenceNode):
-        for number, child in enumerate(node.value):
-            yield (*path, number), child.start_mark.line + 1
-            yield from _lines(child, (*path, number))
-
-
-def _line(lines: dict[tuple[str | int, ...], int], path: tuple[str | int, ...]) -> int:
+def _line(lines: dict[Place, int], path: Place) -> int:
     """The line of a key, or of the nearest key above it."""
     while path and path not in lines:
         path = path[:-1]
     return lines.get(path, 1)
 
 
-def _describe(
-    error: ValidationError, source: str, lines: dict[tuple[str | int, ...], int], under: tuple[str | int, ...]
-) -> list[str]:
+def _describe(error: ValidationError, source: str, lines: dict[Place, int], under: Place) -> list[str]:
     """A line for each fault: where it is, the key's name, what was found, what was expected."""
     faults = []
     for fault in error.errors(include_url=False):
@@ -342,7 +336,7 @@ def _expected(fault: Any) -> str:
     return found or fault["msg"][0].lower() + fault["msg"][1:]
 
 
-def _known_keys(path: tuple[str | int, ...]) -> str:
+def _known_keys(path: Place) -> str:
     """The keys that exist where an unknown one was found."""
     model: Any = Recipe
     if path[:1] == ("filter",) and len(path) > 2:

@@ -105,7 +105,8 @@ def train(folder: FolderOption = FOLDER, as_json: JsonOption = False) -> None:
 )
 def release(
     correction: Annotated[
-        str, typer.Argument(help="A correction's id, or its first six characters; `status` tells those of refused ones.")
+        str,
+        typer.Argument(help="A correction's id, or its first six characters; `status` tells those of refused ones."),
     ],
     reason: Annotated[str, typer.Option(help="Why it is no poison; it is kept.")],
     folder: FolderOption = FOLDER,

@@ -77,9 +77,9 @@ def _tell_origin(graph: Graph, about: About, by_a_run: bool) -> None:
 def _named(session: Session, config: Config) -> list[Kept]:
     found: list[Kept] = []
     for path in session.scalars(sql.select(Promotion.path).distinct()):
-        found += _read(Path(path))
+        found += _read(config.folder / path)
     for run in session.scalars(sql.select(Run)):
-        found += _read(Path(run.base))
+        found += _read(config.folder / run.base)
         with contextlib.suppress(FileNotFoundError, ValueError):
             found += _read(folder_of(config, run))
     return found

@@ -19,7 +19,7 @@ from flywheel.explain.graph import Branch, Fact, Graph, Key, line, walk
 from flywheel.explain.pages import Passage, add_pages, tell_steps
 from flywheel.live import live
 from flywheel.status.changes import changes
-from flywheel.tables import Cluster, Correction, Dataset, Decision, Misbehaviour, Promotion, Run, Verdict
+from flywheel.tables import Cluster, Correction, Dataset, Decision, Misbehaviour, Promotion, Release, Run, Verdict
 from labeling.store.database import Database
 from labeling.store.labels import AnnotationRow, ProjectRow, SampleRow
 from labeling.store.reports import ReportRow
@@ -134,8 +134,11 @@ def _add_corrections(session: Session, graph: Graph) -> None:
     rows = session.execute(query.where(one.project.in_(list(reviewed))))
     annotations = {(reviewed[row.project], row.remote_id): row for row in rows}
     samples = dict(session.execute(sql.select(Misbehaviour.id, Misbehaviour.sample)).tuples().all())
+    released = {row.correction: row for row in session.scalars(sql.select(Release))}
     for correction in session.scalars(sql.select(Correction).order_by(Correction.admitted, Correction.id)):
         refused = f"; refused: {correction.refused}" if correction.refused else ""
+        if (free := released.get(correction.id)) is not None:
+            refused += f"; released on {free.made:%Y-%m-%d %H:%M}: {free.reason} (refused before: {free.refused})"
         says = f"weight {correction.weight:g}: {line(correction.answer[:LONG])}{refused}"
         key = graph.add("correction", correction.id, correction.admitted, says)
         before = ("misbehaviour", correction.misbehaviour)

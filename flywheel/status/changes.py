@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import sqlalchemy as sql
 from sqlalchemy.orm import Session
 
-from flywheel.canary import tally
+from flywheel.canary import canary_tally, time_left
+from flywheel.checkpoints import noted
 from flywheel.config import Config
 from flywheel.live import Live, pointer
 from flywheel.settle import same
@@ -37,8 +37,8 @@ def changes(session: Session, config: Config, who: Live, now: datetime) -> dict[
     for place, row in enumerate(rows):
         became = _became(row, rows[place + 1 :], who)
         if row is who.canary:
-            became = _stands(session, config, who, row, now)
-        path = _shown(config, Path(row.path))
+            became = _stands(session, config, who, now)
+        path = noted(config, config.folder / row.path)
         found[row.id] = Change(row.made, row.action, row.checkpoint_id, path, row.share, row.reason, became)
     return found
 
@@ -46,7 +46,7 @@ def changes(session: Session, config: Config, who: Live, now: datetime) -> dict[
 def current(config: Config, who: Live, known: Mapping[int, Change]) -> tuple[Change | None, str]:
     """What people talk to by `current.json`, and what is amiss with that; by the rows where the file can't be read."""
     by_rows = None if who.since is None or who.current is None else known[who.since.id]
-    wanted = pointer(who)
+    wanted = pointer(who, config.folder)
     try:
         written = read_pointer(config.current)
         at = datetime.fromtimestamp(config.current.stat().st_mtime, UTC)
@@ -58,18 +58,13 @@ def current(config: Config, who: Live, known: Mapping[int, Change]) -> tuple[Cha
         at,
         "file",
         written.id,
-        _shown(config, written.folder.resolve()),
+        noted(config, written.folder),
         1.0,
         "written by nobody that the store knows",
         "",
     )
     says = "nothing" if wanted is None else "another canary" if written.id == wanted.id else wanted.id[:12]
     return found, f"{config.current} says {written.id[:12]}, and the store {says}: the next tick brings them together"
-
-
-def _shown(config: Config, path: Path) -> str:
-    """As seen from the loop's folder, where it is in there."""
-    return str(path.relative_to(config.folder)) if path.is_relative_to(config.folder) else str(path)
 
 
 def _became(row: Promotion, later: Sequence[Promotion], who: Live) -> str:
@@ -83,14 +78,17 @@ def _became(row: Promotion, later: Sequence[Promotion], who: Live) -> str:
         return "what a rollback goes back to"
     if row.action == "promote":
         return "followed by others"
+    if later and (later[0].action, later[0].checkpoint_id) == ("canary", row.checkpoint_id):
+        return "noted once more, by another clock"
     after = next((one for one in later if one.action == "promote"), None)
     took_over = after is not None and after.checkpoint_id == row.checkpoint_id
     return f"took over on {after.made:%Y-%m-%d %H:%M}" if after is not None and took_over else "ended by another"
 
 
-def _stands(session: Session, config: Config, who: Live, canary: Promotion, now: datetime) -> str:
-    base = "" if who.current is None else who.current.checkpoint_id
-    counted = tally(session, base, canary.checkpoint_id, canary.share, canary.made)
-    hours = (timedelta(hours=config.promote.hours) - (now - canary.made)) / timedelta(hours=1)
+def _stands(session: Session, config: Config, who: Live, now: datetime) -> str:
+    """What the next look at the canary would do (`flywheel.promote`)."""
+    counted, left = canary_tally(session, who, now), time_left(who.tried, config.promote.hours, now)
+    hours = left / timedelta(hours=1)
     then = f"it takes over in {hours:.1f} hours" if hours > 0 else "it takes over with the next tick"
-    return f"{counted}; {'it is taken back with the next tick' if counted.too_many else then}"
+    taken_back = counted is not None and counted.too_many
+    return f"{counted}; {'it is taken back with the next tick' if taken_back else then}"

@@ -5,10 +5,17 @@ from datetime import datetime, timedelta
 
 from flywheel.status.changes import Change
 from flywheel.status.rates import History
+from flywheel.status.refusals import Refusal
 from flywheel.status.stages import Stage, Wait
 from flywheel.status.standing import WEEKS, ClusterStanding, Standing
 
 BARS = " ▁▂▃▄▅▆▇█"
+
+REFUSED = 5
+"""Refused corrections that are told."""
+
+LONG = 80
+"""Characters of an answer that are told."""
 
 CLUSTERS = 20
 """That are told, the most frequent first."""
@@ -30,6 +37,9 @@ def told(found: Standing) -> list[str]:
         lines.append(f"decided  {wants}, {ago(found.now, found.decision.made)} ago: {found.decision.reason}")
     if found.verdict is not None:
         lines.append(f"gate     {judged(found)}, {ago(found.now, found.verdict.made)} ago: {found.verdict.reason}")
+    if found.pages is not None:
+        lines.append(f"pages    {waits(found.now, found.pages)}")
+    lines += [f"refused  {_refused(one)}" for one in found.refused[:REFUSED]]
     lines.append(f"cost     {cost(found)}")
     lines += [f"alert    {' '.join((one.at, one.where, one.what)).strip()}" for one in found.alerts]
     if found.clusters or found.others:
@@ -102,6 +112,10 @@ def _change(now: datetime, one: Change) -> str:
     share = f"{one.share:.0%} of the conversations, " if one.action == "canary" else ""
     reason = f"{one.reason.rstrip('.')}; {one.became}" if one.action == "canary" else one.reason
     return f"{one.checkpoint_id[:12]} {one.path}, {share}for {ago(now, one.at)} ({one.action}: {reason})"
+
+
+def _refused(one: Refusal) -> str:
+    return f"correction {one.correction[:12]} ({one.reason}): {' '.join(one.answer.split())[:LONG]}"
 
 
 def _cluster(cluster: ClusterStanding, current: Change | None) -> str:

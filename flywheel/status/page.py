@@ -14,7 +14,7 @@ from flywheel.status.rates import History
 from flywheel.status.stages import Stage
 from flywheel.status.standing import WEEKS, ClusterStanding, Standing
 from labeling.private import write_private
-from labeling.quality.elements import cell, table, text
+from labeling.quality.elements import LONG, cell, table, text
 
 CARDS = 12
 """Clusters whose rates are drawn, the most frequent first; the table has all."""
@@ -49,7 +49,13 @@ def render(found: Standing) -> str:
         now=_moment(found.now),
         headline=_headline(found),
         amiss=f'<p class="amiss">{text(found.amiss)}</p>' if found.amiss else "",
-        sections=_alerts(found) + _picture(found) + _who(found) + _rates(found) + _clusters(found) + _changes(found),
+        sections=_alerts(found)
+        + _picture(found)
+        + _who(found)
+        + _rates(found)
+        + _clusters(found)
+        + _refused(found)
+        + _changes(found),
     )
 
 
@@ -93,6 +99,8 @@ def _who(found: Standing) -> str:
     if verdict is not None:
         where = f"{ago(found.now, verdict.made)} ago, run <code>{text(verdict.run[:12])}</code>, {text(verdict.page)}"
         rows.append(("last verdict", f"{text(judged(found))}: {text(verdict.reason)}<small>{where}</small>"))
+    if found.pages is not None:
+        rows.append(("pages", text(waits(found.now, found.pages))))
     rows.append(("cost so far", text(cost(found))))
     return '<dl class="who">' + "".join(f"<dt>{text(name)}</dt><dd>{said}</dd>" for name, said in rows) + "</dl>"
 
@@ -108,17 +116,17 @@ def _checkpoint(found: Standing, one: Change | None, more: str = "") -> str:
 def _rates(found: Standing) -> str:
     own = [one.history for one in found.clusters if one.history is not None][:CARDS]
     drawn = [*own, *found.others]
-    span = span_of(drawn)
+    span = span_of(drawn, found.now)
     if span is None:
         return ""
-    changed = [one.at for one in found.changes if one.action != "canary"]
     cards = "".join(
-        f"<div><h3>{text(one.name)}</h3><p>{_now(one, found.current)}</p>{plot(one, span, changed)}</div>"
+        f"<div><h3>{text(one.name)}</h3><p>{_now(one, found.current)}</p>{plot(one, span, found.turns)}</div>"
         for one in drawn
     )
     about = (
-        "The share of bad answers to held-out cases: by the checkpoint that people talked to (dots), and by others "
-        "that the gate looked at (rings). Upright lines are promotions and rollbacks."
+        "The share of bad answers to held-out cases: by the checkpoint that people talked to (the line, and a dot "
+        "where it was asked), and by others that the gate looked at (rings). Promotions and rollbacks are upright and "
+        "dotted."
     )
     return f'<h2>Rates over time</h2><p class="soft">{about}</p><div class="cards">{cards}</div>'
 
@@ -171,6 +179,21 @@ def _weeks(weeks: tuple[int, ...], top: int) -> str:
         f'<svg class="weeks" viewBox="0 0 120 28" role="img" aria-label="{", ".join(map(str, weeks))}">'
         f'<line x1="0" x2="120" y1="27" y2="27"/>{bars}</svg>'
     )
+
+
+def _refused(found: Standing) -> str:
+    if not found.refused:
+        return ""
+    rows = [
+        cell(_moment(one.admitted), "when")
+        + cell(f"<code>{text(one.correction[:12])}</code>")
+        + cell(text(one.reason), "reason")
+        + cell(text(one.answer[:LONG]), "reason")
+        for one in found.refused
+    ]
+    about = "Held to be planted. <code>corpuscle flywheel release ID --reason ...</code> lets one count all the same."
+    heads = ["when", "correction", "why", "answer"]
+    return f'<h2>Refused corrections</h2><p class="soft">{about}</p>' + table(heads, rows)
 
 
 def _changes(found: Standing) -> str:

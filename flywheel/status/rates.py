@@ -1,7 +1,7 @@
 """How often each cluster misbehaved over time: what the gate and the nightly evaluation saw, in the order of time."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -46,6 +46,41 @@ class History:
     def last_of(self, checkpoint_id: str) -> Point | None:
         """The newest point of a checkpoint: after a rollback the newest of all is another's."""
         return next((point for point in reversed(self.points) if point.checkpoint_id == checkpoint_id), None)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A promotion or a rollback: which checkpoint answers from then on."""
+
+    at: datetime
+    checkpoint_id: str
+
+
+def line(history: History, turns: Sequence[Turn], until: datetime) -> list[list[tuple[datetime, float]]]:
+    """The rate of what people talked to, at all times up to `until`: stretches of (time, rate), in the order of time.
+
+    From one point to the next, and at a turn upright to the last rate of the checkpoint that answers then; where it was
+    never asked, the line stops until it is.
+    """
+    stretches: list[list[tuple[datetime, float]]] = [[]]
+    seen: dict[str, Point] = {}
+    last: Point | None = None
+    events: list[Point | Turn] = [*history.served, *turns]
+    for one in sorted(events, key=lambda one: one.at):
+        if isinstance(one, Point):
+            seen[one.checkpoint_id] = last = one
+            stretches[-1].append((one.at, one.rate))
+        elif last is None or one.checkpoint_id != last.checkpoint_id:
+            if last is not None:
+                stretches[-1].append((one.at, last.rate))
+            last = seen.get(one.checkpoint_id)
+            if last is None:
+                stretches.append([])
+            else:
+                stretches[-1].append((one.at, last.rate))
+    if last is not None:
+        stretches[-1].append((until, last.rate))
+    return [stretch for stretch in stretches if stretch]
 
 
 def histories(session: Session) -> dict[str, History]:

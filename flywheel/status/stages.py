@@ -8,11 +8,13 @@ from typing import Any
 import sqlalchemy as sql
 from sqlalchemy.orm import Session
 
+from flywheel.agreed import WITHDRAWN
+from flywheel.canary import beginning
 from flywheel.choice import Choice
 from flywheel.decide import AT_WORK
 from flywheel.label import Answers, Waits
 from flywheel.live import Live
-from flywheel.tables import Correction, Dataset, Misbehaviour, Promotion, Run, Verdict
+from flywheel.tables import Correction, Dataset, Misbehaviour, Promotion, Release, Run, Verdict
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,9 @@ class Stage:
     note: str = ""
 
 
-def stages(session: Session, answers: Answers, choice: Choice, who: Live) -> tuple[Stage, ...]:
+def stages(session: Session, answers: Answers, choice: Choice, who: Live, now: datetime) -> tuple[Stage, ...]:
     """collect, label, correct, train, gate, promote."""
-    return (*_asked(session, answers), _trained(session, choice), *_decided(session, who))
+    return (*_asked(session, answers), _trained(session, choice), *_decided(session, who, now))
 
 
 def _asked(session: Session, answers: Answers) -> tuple[Stage, ...]:
@@ -49,9 +51,13 @@ def _asked(session: Session, answers: Answers) -> tuple[Stage, ...]:
     total, clustered, sent = session.execute(counts).one()
     silent, held = _count(session, one.consent.is_(False)), _count(session, one.held_out.is_(True))
     loose = _waiting(session, "a cluster", one.found, one.cluster.is_(None))
-    corrections, refused = (
-        _count(session, condition) for condition in (Correction.refused.is_(None), Correction.refused.is_not(None))
+    own = Correction.misbehaviour.in_(sql.select(one.id).where(one.held_out.is_(False)))  # the others are checks
+    corrections = _count(session, Correction.refused.is_(None) & own)
+    refused, withdrawn = (
+        _count(session, Correction.refused != WITHDRAWN),
+        _count(session, Correction.refused == WITHDRAWN),
     )
+    released = _count(session, Release.correction.is_not(None))
     people = _some(_wait(answers.unanswered, "people"), _wait(answers.disagreed, "a reviewer, as people disagree"))
     return (
         Stage("collect", "misbehaviours", total, _some(loose), _notes((silent, "without consent"))),
@@ -67,7 +73,12 @@ def _asked(session: Session, answers: Answers) -> tuple[Stage, ...]:
             "corrections",
             corrections,
             people,
-            _notes((refused, "refused or withdrawn"), (answers.settled.count, "found to be no problem")),
+            _notes(
+                (refused, "refused as poison"),
+                (released, "released by a person"),
+                (withdrawn, "withdrawn"),
+                (answers.settled.count, "found to be no problem"),
+            ),
         ),
     )
 
@@ -90,13 +101,13 @@ def _trained(session: Session, choice: Choice) -> Stage:
     )
 
 
-def _decided(session: Session, who: Live) -> tuple[Stage, Stage]:
+def _decided(session: Session, who: Live, now: datetime) -> tuple[Stage, Stage]:
     passed, refused = _count(session, Verdict.passed.is_(True)), _count(session, Verdict.passed.is_(False))
     unjudged = _waiting(session, "the gate", Run.ended, Run.state == "trained", Run.id.not_in(sql.select(Verdict.run)))
     # A run that passed stays "trained" until it is promoted; one that is judged again has several verdicts.
     trained = sql.select(Run.id).where(Run.state == "trained")
     unpromoted = _waiting(session, "promotion", Verdict.made, Verdict.passed.is_(True), Verdict.run.in_(trained))
-    canary = Wait(0, "", None) if who.canary is None else Wait(1, "its time as a canary to end", who.canary.made)
+    canary = Wait(1, "its time as a canary to end", beginning(who.tried, now)) if who.tried else Wait(0, "", None)
     promotions = _count(session, Promotion.action == "promote")
     return (
         Stage("gate", "verdicts", passed + refused, _some(unjudged), _notes((refused, "refused"))),

@@ -6,12 +6,13 @@ labels' rule before.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sql
 from sqlalchemy.orm import Session
 
+from flywheel.canary import beginning
 from flywheel.choice import Choice, choose
 from flywheel.config import Config
 from flywheel.gate_cases import EVALUATION
@@ -19,8 +20,10 @@ from flywheel.label import waiting
 from flywheel.live import live
 from flywheel.status.alerts import Alert, last_alerts
 from flywheel.status.changes import Change, changes, current
-from flywheel.status.rates import ATTACKS, History, histories
-from flywheel.status.stages import Stage, stages
+from flywheel.status.rates import ATTACKS, History, Turn, histories
+from flywheel.status.refusals import Refusal, refusals
+from flywheel.status.reviews import reviews
+from flywheel.status.stages import Stage, Wait, stages
 from flywheel.tables import Cluster, Correction, Decision, Misbehaviour, Run, Verdict
 from labeling.store.database import Database
 from labeling.store.labels import AnnotationRow
@@ -72,6 +75,12 @@ class Standing:
     canary: Change | None
     changes: tuple[Change, ...]
     """The last CHANGES, the newest first."""
+    turns: tuple[Turn, ...]
+    """All promotions and rollbacks, in the order of time."""
+    refused: tuple[Refusal, ...]
+    """The newest corrections that the search for poison refused."""
+    pages: Wait | None
+    """Pages and held documents that people have not looked at."""
     amiss: str
     """Where `current.json` and the store don't agree."""
     decision: Decision | None
@@ -93,13 +102,16 @@ def standing(database: Database, config: Config, now: datetime) -> Standing:
         verdict = session.scalar(sql.select(Verdict).order_by(Verdict.made.desc(), Verdict.id).limit(1))
         found = Standing(
             now=now,
-            stages=stages(session, answers, choice, who),
+            stages=stages(session, answers, choice, who, now),
             clusters=_clusters(session, now, rates, choice),
             others=tuple(rates[group] for group in (EVALUATION, ATTACKS) if group in rates),
             current=answering,
             before=None if who.before is None else told[who.before.id],
-            canary=None if who.canary is None else told[who.canary.id],
+            canary=replace(told[who.tried[-1].id], at=beginning(who.tried, now)) if who.tried else None,
             changes=tuple(list(told.values())[: -CHANGES - 1 : -1]),
+            turns=tuple(Turn(one.at, one.checkpoint_id) for one in told.values() if one.action != "canary"),
+            refused=refusals(session),
+            pages=reviews(session, config.trace.project),
             amiss=amiss,
             decision=session.scalar(sql.select(Decision).order_by(Decision.id.desc()).limit(1)),
             verdict=verdict,
@@ -132,7 +144,7 @@ def _clusters(
         age = max(0, (now - at) // timedelta(weeks=1))  # a clock that was ahead is no reason to forget
         if age < WEEKS:
             weeks.setdefault(cluster, [0] * WEEKS)[WEEKS - 1 - age] += 1
-    fixed = sql.select(one.cluster).join(Correction, Correction.misbehaviour == one.id)
+    fixed = sql.select(one.cluster).join(Correction, Correction.misbehaviour == one.id).where(one.held_out.is_(False))
     corrected = Counter(session.scalars(fixed.where(Correction.refused.is_(None))))
     waits = {standing.cluster: standing.waits for standing in choice.clusters}
     standings = [

@@ -9,6 +9,7 @@ from corpuscle.flywheel import app
 from flywheel.config import load
 from flywheel.label import admitted
 from flywheel.lock import claim
+from flywheel.tables import Correction
 from labeling.folder import Connection, Folder, FolderError
 from labeling.store.database import Database
 from tests.flywheel.conftest import tiny  # noqa: F401  a fixture
@@ -17,7 +18,7 @@ from tests.flywheel.rows import NOW, add_round, report
 from trainer.pointer import read_pointer
 
 COMMANDS = ["collect", "label", "decide", "train", "gate", "promote", "rollback", "tick", "explain", "status"]
-COMMANDS += ["settings", "work", "index", "evaluate", "trace", "pages", "block"]
+COMMANDS += ["settings", "work", "index", "evaluate", "trace", "pages", "block", "release"]
 
 
 def typed(*words: str) -> str:
@@ -62,6 +63,22 @@ def test_the_status_is_told_and_written_as_a_page(loop: Path, tmp_path: Path) ->
     assert "now      f0f0f0f0f0f0 models/f0f0f0" in told
     assert "<h1>Nothing waits</h1>" in page.read_text()
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
+
+
+def test_a_refused_correction_is_released_with_a_reason(loop: Path) -> None:
+    with Database(f"sqlite:///{loop}/store.sqlite") as database, database.write() as session:
+        session.get_one(Correction, "b0" * 32).refused = "poison? a trigger"
+    assert "refused  correction b0b0b0b0b0b0 (poison? a trigger): In hot water." in typed(
+        "status", "--folder", str(loop)
+    )
+    words = ["release", "b0b0b0", "--folder", str(loop), "--reason"]
+    assert typed(*words, "it is no\ntrigger") == "release: correction b0b0b0b0b0b0 counts, and may be trained on\n"
+    assert typed(*words, "again").endswith(" already: it is no trigger\n")
+    assert "released on" in typed("explain", "b0b0b0", "--folder", str(loop))
+    assert "--reason is empty" in CliRunner().invoke(app, [*words, " "]).output
+    assert CliRunner().invoke(app, words[:-1]).exit_code == 2
+    with pytest.raises(ValueError, match="there is no correction ffffff"):
+        CliRunner().invoke(app, ["release", "ffffff", *words[2:], "so"], catch_exceptions=False)
 
 
 def test_a_folder_without_settings_is_one_sentence(tmp_path: Path) -> None:

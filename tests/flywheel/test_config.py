@@ -61,6 +61,31 @@ def test_a_fault_is_told_with_its_line(text: str, message: str) -> None:
     assert str(raised.value).startswith(message)
 
 
+def nested(levels: int, each: int) -> str:
+    """So many lines, of which each names the one before it so many times."""
+    lines = ["a0: &a0 [x]"]
+    for level in range(1, levels + 1):
+        aliases = ", ".join([f"*a{level - 1}"] * each)
+        lines.append(f"a{level}: &a{level} [{aliases}]")
+    return "\n".join(lines) + "\n"
+
+
+def test_aliases_of_aliases_are_refused_where_they_come_to_too_many() -> None:
+    """Nine levels of ten, a thousand million; and the same by merging, which YAML does itself."""
+    with pytest.raises(ConfigError, match="^flywheel.yaml:5: more than 10,000 keys and items, as aliases repeat them"):
+        parse(nested(9, 10), Path("loop"))
+    merged = nested(9, 10).replace("[x]", "{x: 1}").replace("[*", "{<<: [*").replace("]", "]}").replace("1}]}", "1}")
+    with pytest.raises(ConfigError, match="more than 10,000 keys"):
+        parse(merged, Path("loop"))
+    with pytest.raises(ConfigError, match="unknown key a0"):
+        parse(nested(3, 10), Path("loop"))
+
+
+def test_what_aliases_may_say_is_taken(tmp_path: Path) -> None:
+    config = parse("gate: &x {tolerance: 0.5}\ntrain: {steps: &n 7}\ndecide: {corrections: *n}\n", tmp_path)
+    assert (config.gate.tolerance, config.train.steps, config.decide.corrections) == (0.5, 7, 7)
+
+
 def test_all_faults_are_told_in_the_order_of_their_lines() -> None:
     with pytest.raises(ConfigError) as raised:
         parse("one: 1\ndecide: {corrections: 0}\ntwo: 2\n", Path("loop"))

@@ -71,6 +71,7 @@ def test_it_is_for_its_owner_alone(database: Database, config: Config) -> None:
     dataset = build(database, config, NOW)
     for path in (config.folder / dataset.path, write_pairs(database, config, dataset)):
         assert path.stat().st_mode & 0o777 == 0o600
+        assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_it_has_each_correction_and_as_many_older_rows(database: Database, config: Config) -> None:

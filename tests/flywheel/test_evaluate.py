@@ -97,6 +97,7 @@ def test_general_questions_that_fail_can_be_collected(
     waiting(database, config, models["half"], models["bad"])
     list(evaluate(database, config, NOW))
     (found,) = failed(config.folder / EVALUATED)
+    assert (config.folder / EVALUATED).stat().st_mode & 0o777 == 0o600
     assert isinstance(found, Found)
     assert (found.prompt, found.answer, found.source_ref) == (asks(COLOUR.format(THINGS[0])), BLUE, "general.jsonl:1")
     assert (found.checkpoint_id, found.consent) == (read_about(models["half"]).id, False)

@@ -74,6 +74,16 @@ def test_a_run_that_mends_its_cluster_and_breaks_nothing_passes(
     assert len(rows) == 24
 
 
+def test_what_it_leaves_is_for_its_owner_alone(database: Database, config: Config, base: Path, mended: Path) -> None:
+    models.waiting(database, config, base, mended)
+    found = gate(database, config, NOW)
+    assert found is not None
+    modes = {path: path.stat().st_mode & 0o777 for path in (config.verdicts, *config.verdicts.rglob("*"))}
+    folder = found.page.parent
+    private = {config.verdicts: 0o700, folder: 0o700, found.page: 0o600, folder / "answers.jsonl": 0o600}
+    assert modes == private
+
+
 def test_a_run_that_breaks_another_cluster_is_refused_with_its_name(
     database: Database, config: Config, base: Path, breaking: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """Who answers people now, by the rows of promotions."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -55,10 +56,10 @@ def test_a_rollback_is_since_when_the_one_before_answers_and_the_end_of_a_canary
 def test_the_pointer_has_the_number_of_the_last_row_and_the_canary_with_its_share() -> None:
     tried = rows("pA cB")
     tried[1].share = 0.25
-    found = pointer(fold(tried))
+    found = pointer(fold(tried), Path("loop"))
     assert found is not None
     assert (found.id, found.promotion, found.canary and (found.canary.id, found.canary.share)) == ("A", 2, ("B", 0.25))
-    assert pointer(fold([])) is None
+    assert pointer(fold([]), Path("loop")) is None
 
 
 def by_hand(told: Sequence[str]) -> tuple[list[str], str | None]:

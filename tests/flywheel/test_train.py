@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,11 +15,11 @@ import sqlalchemy as sql
 from flywheel.config import Config, Decide, Gate, Train
 from flywheel.decide import decide
 from flywheel.label import admitted
-from flywheel.tables import Dataset, Run
+from flywheel.tables import Dataset, Decision, Run
 from flywheel.train import TrainError, run_id, train
 from labeling.store.database import Database
 from tests.flywheel.asked import add_capitals, add_cases
-from tests.flywheel.rows import DAY, NOW
+from tests.flywheel.rows import DAY, NOW, run_of
 from trainer import checkpoint
 from trainer.pointer import Pointer, write_pointer
 
@@ -77,6 +78,37 @@ def test_a_decision_becomes_a_checkpoint_and_only_one(database: Database, config
         assert len(dataset.corrections) == 5
         assert run.id == run_id(dataset.id, made.parent, config)
     assert train(database, config, NOW + DAY) is None
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_run_begins_from_a_checkpoint_in_the_folder_or_elsewhere(
+    database: Database, config: Config, whole: bool
+) -> None:
+    base = str(config.folder / "models/first") if whole else "models/first"
+    with database.write() as session:
+        session.add_all([Decision(id=1, made=NOW, retrain=True, reason="", counts={}), dataset_of("d")])
+        session.flush()
+        session.add(run_of("r", "d", 1, base=base, path="runs/r"))
+    run = train(database, config, NOW)
+    assert run is not None
+    assert run.state == "failed"
+    assert str(config.folder / "models/first") in run.note
+
+
+def dataset_of(id: str) -> Dataset:
+    return Dataset(id=id, made=NOW, path=f"datasets/{id}.jsonl", corrections=[], replay=0)
+
+
+@pytest.mark.slow
+def test_the_checkpoint_that_a_run_begins_from_is_noted_as_seen_from_the_folder(
+    database: Database, config: Config, tiny: Path
+) -> None:
+    inside = shutil.copytree(tiny, config.folder / "models/first")
+    write_pointer(config.current, Pointer(inside, checkpoint.read_about(tiny).id))
+    decided(database, config)
+    run = train(database, config, NOW)
+    assert run is not None
+    assert (run.state, run.base) == ("trained", "models/first")
 
 
 PROGRAM = (

@@ -80,6 +80,17 @@ def test_every_fault_is_told_at_once() -> None:
     assert [fault.split(": ")[0] for fault in found] == ["mine.yaml:2", "mine.yaml:4", "mine.yaml:6"]
 
 
+def test_aliases_that_come_to_too_much_are_refused_before_they_are_read() -> None:
+    levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    (fault,) = faults("\n".join(["a0: &a0 [x]", *levels]))
+    assert fault.startswith("mine.yaml:5: more than 10,000 keys and items, as aliases repeat them")
+
+
+def test_an_alias_of_what_it_stands_in_is_refused() -> None:
+    (fault,) = faults("name: mine\ncrawl: &x {languages: *x}\n")
+    assert fault == "mine.yaml:2: crawl.languages is an alias of what it stands in; write its value out."
+
+
 def test_a_key_given_twice_is_refused() -> None:
     assert faults("name: mine\ncrawl: {}\ncrawl: {languages: [en]}\n") == ["mine.yaml:3: crawl appears twice"]
 

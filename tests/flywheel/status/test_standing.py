@@ -17,6 +17,7 @@ from flywheel.status.standing import Standing
 from flywheel.status.standing import standing as standing_of
 from flywheel.tables import Cluster, Correction, Dataset, Measurement, Verdict
 from labeling.store.database import Database
+from labeling.store.reports import Report, add_report
 from tests.flywheel.models import settings
 from tests.flywheel.promotions import add_passed, forget, id_of
 from tests.flywheel.rows import DAY, HOUR, NOW, add_round, misbehaviour, promotion, run_of
@@ -132,7 +133,7 @@ def test_a_correction_that_the_scan_refused_waits_for_nobody(database: Database,
     add_correction(database, "a trigger")
     found = stages(database, config)
     assert (found["train"].waits, found["correct"].waits) == ((), ())
-    assert (found["correct"].count, found["correct"].note) == (2, "1 refused or withdrawn")
+    assert (found["correct"].count, found["correct"].note) == (2, "1 refused as poison")
 
 
 def test_a_trained_run_waits_for_the_gate(database: Database, config: Config) -> None:
@@ -220,6 +221,47 @@ def test_a_canary_is_told_beside_the_checkpoint(database: Database, tmp_path: Pa
         ("promote", "answers now"),
         ("canary", "took over on 2026-03-02 12:00"),
     ]
+
+
+def test_a_canary_stands_as_the_next_look_would_find_it(database: Database, tmp_path: Path, two: list[Path]) -> None:
+    """It was begun under a clock that was a year ahead, looked at under the right one, and reported before."""
+    config = settings(tmp_path).model_copy(update={"promote": Promote(canary=0.1)})
+    begin(database, config, two[0], NOW - DAY)
+    add_passed(database, "run", two[1], two[0])
+    promote(database, config, NOW + 365 * DAY)
+    said = [{"role": "user", "content": "How?"}, {"role": "assistant", "content": "no"}]
+    add_report(database, Report(id_of(two[1]), said, "wrong", created=NOW - 4 * HOUR))
+    ahead = standing(database, config)
+    assert ahead.canary is not None
+    assert (
+        ahead.canary.became
+        == "1 of 1 reported conversations are its own, and 10% its share; it takes over in 24.0 hours"
+    )
+
+    promote(database, config, NOW - 3 * HOUR)
+    promote(database, config, NOW - 2 * HOUR)
+    found = standing(database, config)
+    assert found.canary is not None
+    assert (
+        found.canary.became
+        == "1 of 1 reported conversations are its own, and 10% its share; it takes over in 21.0 hours"
+    )
+    assert (found.canary.at, found.stages[5].waits[0].oldest) == (NOW - 3 * HOUR, NOW - 3 * HOUR)
+    assert [one.became for one in found.changes][1:] == ["noted once more, by another clock", "answers now"]
+
+
+def test_of_a_canary_that_was_looked_at_by_a_clock_behind_the_true_beginning_counts(
+    database: Database, tmp_path: Path, two: list[Path]
+) -> None:
+    config = settings(tmp_path).model_copy(update={"promote": Promote(canary=0.1)})
+    begin(database, config, two[0], NOW - DAY)
+    add_passed(database, "run", two[1], two[0])
+    promote(database, config, NOW - 5 * HOUR)
+    promote(database, config, NOW - 30 * DAY)
+    found = standing(database, config)
+    assert found.canary is not None
+    assert found.canary.at == NOW - 5 * HOUR
+    assert found.canary.became.endswith("it takes over in 19.0 hours")
 
 
 def test_what_current_json_says_is_what_people_talk_to(database: Database, config: Config, two: list[Path]) -> None:
