@@ -3,7 +3,6 @@
 import contextlib
 import difflib
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,8 +22,9 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from pipeline.crawl.codes import CODES
 from pipeline.filter.blocks import BLOCKS
 from pipeline.poison.rules import RULES, Outcome
+from pipeline.recipe_faults import as_yaml, describe
 from pipeline.stage import Block
-from pipeline.yaml_lines import LARGEST, Place, lines_of, too_large
+from pipeline.yaml_lines import LARGEST, line_of, lines_of, too_large, twice
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -40,7 +40,7 @@ class _Keys(BaseModel):
 def _known_code(code: Any) -> Any:
     if isinstance(code, bool):
         word = "yes" if code else "no"
-        raise ValueError(f'crawl.languages has {_as_yaml(code)}: YAML reads {word} so; write "{word}", quoted.')
+        raise ValueError(f'crawl.languages has {as_yaml(code)}: YAML reads {word} so; write "{word}", quoted.')
     if not isinstance(code, str) or code not in CODES:
         near = difflib.get_close_matches(str(code).lower(), sorted(CODES), n=3)
         meant = f" Did you mean {' or '.join(near)}?" if near else ""
@@ -187,16 +187,17 @@ def load_recipe(path: str | Path) -> Recipe:
     vocabulary = recipe.tokenize.vocabulary
     if vocabulary is not None and not _is_there(vocabulary):
         raise RecipeError(
-            f"{path}:{_line(lines, ('tokenize', 'vocabulary'))}: tokenize.vocabulary is {vocabulary}, but there is no "
-            f"such file (looked for {Path(vocabulary).absolute()}). Name a SentencePiece model, or leave the key out "
+            f"{path}:{line_of(lines, ('tokenize', 'vocabulary'))}: tokenize.vocabulary is {vocabulary}, but there is "
+            f"no such file (looked for {Path(vocabulary).absolute()}). Name a SentencePiece model, or leave the key out "
             "to train one."
         )
     for key in ("block", "allow", "decisions"):
         for number, file in enumerate(getattr(recipe.poison, key)):
             if not _is_there(file):
+                fault = "which is a folder" if Path(file).is_dir() else "but there is no such file"
                 raise RecipeError(
-                    f"{path}:{_line(lines, ('poison', key, number))}: poison.{key} has {file}, but there is no such "
-                    f"file (looked for {Path(file).absolute()})."
+                    f"{path}:{line_of(lines, ('poison', key, number))}: poison.{key} has {file}, {fault} "
+                    f"(looked for {Path(file).absolute()})."
                 )
     return recipe
 
@@ -211,7 +212,7 @@ def locate(path: str | Path, message: str) -> str:
     if found := re.match(r"(?:poison|tokenize)\.[a-z_]+", message):
         with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
             lines = dict(lines_of(yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)))
-            return f"{path}:{_line(lines, tuple(found[0].split('.')))}: {message}"
+            return f"{path}:{line_of(lines, tuple(found[0].split('.')))}: {message}"
     return message
 
 
@@ -240,19 +241,19 @@ def parse_recipe(text: str, source: str) -> Recipe:
         lines = dict(lines_of(root))
     except ValueError as error:
         raise RecipeError(f"{source}:{error}; write its value out.") from None
-    faults = [f"{source}:{lines[key]}: {key[-1]} appears twice" for key in _twice(root, ())]
+    faults = [f"{source}:{lines[key]}: {key[-1]} appears twice" for key in twice(root)]
     recipe, filters = None, {}
     for name, parameters in (values.get("filter") or {}).items() if isinstance(values.get("filter"), dict) else ():
         try:
             filters[name] = _block(name, parameters)
         except ValidationError as error:
-            faults += _describe(error, source, lines, ("filter", name))
+            faults += describe(error, Recipe, source, lines, ("filter", name))
         except LookupError as error:
-            faults.append(f"{source}:{_line(lines, ('filter', name))}: {error.args[0]}")
+            faults.append(f"{source}:{line_of(lines, ('filter', name))}: {error.args[0]}")
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
-        faults += _describe(error, source, lines, ())
+        faults += describe(error, Recipe, source, lines, ())
     if faults or recipe is None:
         raise RecipeError("\n".join(sorted(faults, key=lambda fault: int(fault[len(source) + 1 :].split(":")[0]))))
     return recipe.model_copy(update={"filter": filters})
@@ -265,86 +266,3 @@ def _block(name: str, parameters: Any) -> Block:
         raise LookupError(f"filter has no rules named {name!r}.{meant} Known: {', '.join(BLOCKS)}.")
     block: Block = TypeAdapter(BLOCKS[name]).validate_python({} if parameters is None else parameters)
     return block
-
-
-def _twice(node: Any, path: Place) -> Iterator[Place]:
-    """The paths of keys that a mapping has twice (YAML would keep the last one silently)."""
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, child in node.value:
-            here = (*path, key.value)
-            if key.value in seen:
-                yield here
-            seen.add(key.value)
-            yield from _twice(child, here)
-
-
-def _line(lines: dict[Place, int], path: Place) -> int:
-    """The line of a key, or of the nearest key above it."""
-    while path and path not in lines:
-        path = path[:-1]
-    return lines.get(path, 1)
-
-
-def _describe(error: ValidationError, source: str, lines: dict[Place, int], under: Place) -> list[str]:
-    """A line for each fault: where it is, the key's name, what was found, what was expected."""
-    faults = []
-    for fault in error.errors(include_url=False):
-        path = (*under, *fault["loc"])
-        where = f"{source}:{_line(lines, path)}"
-        name = ".".join(str(key) for key in path if isinstance(key, str))
-        if fault["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-            faults.append(f"{where}: unknown key {name}. {_known_keys(path)}")
-        elif fault["type"] == "missing":
-            faults.append(f"{where}: {name} is missing.")
-        elif fault["type"] in ("value_error", "assertion_error"):
-            faults.append(f"{where}: {str(fault['ctx']['error']) if 'ctx' in fault else fault['msg']}")
-        else:
-            faults.append(f"{where}: {name} is {_as_yaml(fault['input'])}; {_expected(fault)}.")
-    return faults
-
-
-def _as_yaml(value: Any) -> str:
-    """A value as the recipe spells it, not as Python does."""
-    words: dict[Any, str] = {None: "null", True: "true", False: "false"}
-    return words[value] if value is None or isinstance(value, bool) else repr(value)
-
-
-def _expected(fault: Any) -> str:
-    """What pydantic wanted, in words of recipes."""
-    context = fault.get("ctx", {})
-    phrases = {
-        "list": "expected a list such as [de]",
-        "tuple": "expected a list such as [de]",
-        "int": "expected a whole number",
-        "float": "expected a number",
-        "finite": "expected a number",
-        "bool": "expected true or false",
-        "string": "expected text",
-        "dict": "expected keys with their values, such as gopher_quality: {min_words: 50}",
-        "model": "expected keys with their values, or nothing for the defaults",
-        "dataclass": "expected keys with their values, or nothing for the defaults",
-        "greater_than_equal": f"expected at least {context.get('ge', 0):g}",
-        "greater_than": f"expected more than {context.get('gt', 0):g}",
-        "less_than_equal": f"expected at most {context.get('le', 0):g}",
-        "less_than": f"expected less than {context.get('lt', 0):g}",
-        "literal_error": f"expected {context.get('expected')}",
-        "string_too_short": "expected text that is not empty",
-    }
-    kind = str(fault["type"])
-    found = phrases.get(kind) or phrases.get(kind.partition("_")[0])
-    return found or fault["msg"][0].lower() + fault["msg"][1:]
-
-
-def _known_keys(path: Place) -> str:
-    """The keys that exist where an unknown one was found."""
-    model: Any = Recipe
-    if path[:1] == ("filter",) and len(path) > 2:
-        model = BLOCKS.get(str(path[1]))
-    else:
-        for key in path[:-1]:
-            annotation = model.model_fields[key].annotation
-            candidates = [annotation, *getattr(annotation, "__args__", ())]
-            model = next(found for found in candidates if isinstance(found, type) and issubclass(found, BaseModel))
-    fields = getattr(model, "model_fields", None) or getattr(model, "__dataclass_fields__", {})
-    return f"Known here: {', '.join(fields)}."

@@ -4,7 +4,7 @@ An alias is a line of text and may stand for any amount of it ("a billion laughs
 is read: each node is counted once, and an alias by the count of what it names.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -24,6 +24,18 @@ def too_large(root: yaml.Node | None) -> int | None:
 def lines_of(root: yaml.Node | None) -> Iterator[tuple[Place, int]]:
     """The line of every key and item. Raises ValueError where an alias names what it stands in."""
     return _lines(root, (), ())
+
+
+def twice(root: yaml.Node | None) -> Iterator[Place]:
+    """The places of keys that a mapping has twice (YAML would keep the last one silently)."""
+    return _twice(root, ())
+
+
+def line_of(lines: Mapping[Place, int], place: Place) -> int:
+    """The line of a key, or of the nearest key above it."""
+    while place and place not in lines:
+        place = place[:-1]
+    return lines.get(place, 1)
 
 
 def _grown(node: yaml.Node, sizes: dict[int, int]) -> int | None:
@@ -58,3 +70,14 @@ def _lines(node: Any, path: Place, around: tuple[int, ...]) -> Iterator[tuple[Pl
         for number, child in enumerate(node.value):
             yield (*path, number), child.start_mark.line + 1
             yield from _lines(child, (*path, number), within)
+
+
+def _twice(node: Any, path: Place) -> Iterator[Place]:
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, child in node.value:
+            here = (*path, key.value)
+            if key.value in seen:
+                yield here
+            seen.add(key.value)
+            yield from _twice(child, here)

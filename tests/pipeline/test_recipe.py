@@ -132,6 +132,16 @@ def test_the_codes_are_those_of_the_language_model() -> None:
     ("text", "told"),
     [
         ("crawl: {languages: de}", "crawl.languages is 'de'; expected a list such as [de]."),
+        ("poison: {block: x.txt}", "poison.block is 'x.txt'; expected a list such as [x.txt]."),
+        (
+            "poison: {outcomes: hold}",
+            "poison.outcomes is 'hold'; expected keys with their values, such as instructions: hold.",
+        ),
+        (
+            "poison: false",
+            "poison is false; expected keys with their values, or nothing for the defaults, or {enabled: false} to "
+            "switch it off.",
+        ),
         ("crawl: {languages: [no]}", 'crawl.languages has false: YAML reads no so; write "no", quoted.'),
         ("crawl: {extractor: x}", "crawl.extractor is 'x'; expected 'trafilatura' or 'resiliparse'."),
         ("filter: [c4]", "filter is ['c4']; expected keys with their values, such as gopher_quality: {min_words: 50}."),
