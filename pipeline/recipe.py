@@ -188,8 +188,8 @@ def load_recipe(path: str | Path) -> Recipe:
     if vocabulary is not None and not _is_there(vocabulary):
         raise RecipeError(
             f"{path}:{line_of(lines, ('tokenize', 'vocabulary'))}: tokenize.vocabulary is {vocabulary}, but there is "
-            f"no such file (looked for {Path(vocabulary).absolute()}). Name a SentencePiece model, or leave the key out "
-            "to train one."
+            f"no such file (looked for {Path(vocabulary).absolute()}). Name a SentencePiece model, or leave the key "
+            "out to train one."
         )
     for key in ("block", "allow", "decisions"):
         for number, file in enumerate(getattr(recipe.poison, key)):
