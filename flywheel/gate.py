@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from flywheel.asked import Asked, asked
 from flywheel.cases import still_bad, wanted
-from flywheel.checkpoints import folder_of, run_named
+from flywheel.checkpoints import folder_of, noted, run_named
 from flywheel.choice import learnt_ids, learnt_prompts
 from flywheel.config import Config
 from flywheel.evidence import IMPROVES, Finding, Group, Rule, judge, pooled, reasons, worse_attacks
@@ -95,7 +95,7 @@ def _judged(database: Database, config: Config, now: datetime, run: str | None) 
         id = _verdict_id(task, config)
         known = session.get(Verdict, id)
         if known is not None:
-            return Judged(id, known.run, known.passed, known.reason, Path(known.page), False)
+            return Judged(id, known.run, known.passed, known.reason, config.folder / known.page, False)
     exchanges, unasked, seen = _ask(task, config)
     rule = Rule(config.gate.minimum_cases, config.gate.tolerance, config.gate.confidence)
     groups = _groups(task, exchanges, unasked, seen)
@@ -155,7 +155,7 @@ def _judged(database: Database, config: Config, now: datetime, run: str | None) 
                     passed=not against,
                     reason=reason,
                     figures=figures,
-                    page=str(page),
+                    page=noted(config, page),
                 )
             )
         judged = session.get_one(Run, task.run)

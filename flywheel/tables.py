@@ -149,6 +149,7 @@ class Verdict(Base):
     figures: Mapped[Json] = mapped_column(sql.JSON)
     """Per cluster and evaluation: cases, rates before and after, the difference with its interval."""
     page: Mapped[str] = mapped_column(sql.Text)
+    """As `flywheel.checkpoints.noted` has it."""
 
 
 class Promotion(Base):

@@ -125,6 +125,8 @@ def test_the_same_question_asked_again_is_the_same_verdict(
     assert second is not None
     assert (first.new, second.new) == (True, False)
     assert (first.id, first.reason, first.page) == (second.id, second.reason, second.page)
+    with database.read() as session:  # as seen from the folder, so that it may be moved
+        assert session.get_one(Verdict, first.id).page == str(first.page.relative_to(config.folder))
 
 
 def test_a_gate_that_was_killed_before_its_verdict_was_stored_comes_to_the_same(
