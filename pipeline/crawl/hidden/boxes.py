@@ -14,6 +14,8 @@ FAR = 999.0
 """Pixels: `left: -999px` and `-9999px` are what people write; menus slide by less, and by percentages."""
 FAR_RIGHT = 2_000.0
 """Beyond a wide screen. What is there can be reached by scrolling sideways, and nobody does."""
+LEAST_PULLED = 50.0
+"""Pixels by which a box is pulled off the screen: narrower ones hold no text."""
 TINY = 1.0
 LEAST_SCALE = 0.05
 LEAST_OPACITY = 0.05
@@ -21,6 +23,7 @@ LEAST_OPACITY = 0.05
 _FUNCTION = re.compile(r"(?<![\w-])([\w-]+)\(([^()]*)\)")
 """Beginning where a name does: tried at each letter of it, a long name takes time by its square."""
 _MARGINS = ("margin-left", "margin-top")
+NONE = (0.0, "px")
 
 
 def pixels(value: Value, font: float) -> float | None:
@@ -38,13 +41,13 @@ def out_of_sight(style: Style, is_block: bool, font: float) -> str | None:
     if _is_moved_away(style, font):
         return "off_screen"
     for name in ("transform", "translate", "scale"):
-        if name in style and is_block and (verdict := _transformed(name, str(style[name]))):
+        if name in style and is_block and (verdict := transformed(name, str(style[name]))):
             return verdict
-    if "filter" in style and _filtered_out(str(style["filter"])):
+    if "filter" in style and filtered_out(str(style["filter"])):
         return "opacity"
-    if "clip-path" in style and _clip_path_is_empty(str(style["clip-path"])):
+    if "clip-path" in style and clip_path_is_empty(str(style["clip-path"])):
         return "clipped"
-    if "clip" in style and style.get("position") in ("absolute", "fixed") and _clip_is_empty(str(style["clip"])):
+    if "clip" in style and style.get("position") in ("absolute", "fixed") and clip_is_empty(str(style["clip"])):
         return "clipped"
     return "clipped" if is_block and _is_tiny(style, font) else None
 
@@ -59,6 +62,10 @@ def _is_moved_away(style: Style, font: float) -> bool:
     left, right, top, bottom = (pixels(style.get(side), font) for side in ("left", "right", "top", "bottom"))
     if left is not None and (left <= -FAR or left >= FAR_RIGHT):
         return True
+    if position == "fixed" and (
+        waits_outside(style, "left", "width", font) or waits_outside(style, "top", "height", font)
+    ):
+        return True
     if "left" not in style and right is not None and (right >= FAR_RIGHT or right <= -FAR):
         return True
     if top is not None and (top <= -FAR or (top >= FAR_RIGHT and position == "fixed")):
@@ -68,8 +75,36 @@ def _is_moved_away(style: Style, font: float) -> bool:
     )
 
 
+def waits_outside(style: Style, side: str, size: str, font: float) -> bool:
+    """Whether a box that is fixed to the screen ends where the screen begins.
+
+    `left: 0; margin-left: -350px; width: 350px`, or `left: 0; transform: translateX(-100%)`, are menus that slide in.
+    """
+    names = (side, f"margin-{side}", f"padding-{side}")
+    start, margin, padding = (pixels(style.get(name, NONE), font) for name in names)
+    if side not in style or start is None or margin is None or padding is None or start + margin > 0:
+        return False
+    extent = pixels(style.get(size), font)
+    if extent is not None and min(start, margin) <= -LEAST_PULLED and start + margin + padding + extent <= 0:
+        return True
+    return pulled_by_its_size(str(style.get("transform", ""))) == side
+
+
 @lru_cache(4096)
-def _transformed(name: str, text: str) -> str | None:
+def pulled_by_its_size(text: str) -> str | None:
+    """The side, `left` or `top`, to which a value of `transform` moves a box by the whole of its size."""
+    for function, argument in _FUNCTION.findall(text[:500]):
+        moved = [part.strip() for part in argument.split(",")]
+        if moved[0] == "-100%" and function in ("translatex", "translate", "translate3d"):
+            return "left"
+        if "-100%" in moved[:2] and function in ("translatey", "translate", "translate3d"):
+            return "top"
+    return None
+
+
+@lru_cache(4096)
+def transformed(name: str, text: str) -> str | None:
+    """What a value of `transform`, `translate` or `scale` does to a box: `off_screen`, `clipped` or None."""
     if name == "scale":
         numbers = _numbers(text)
         return "clipped" if numbers and min(map(abs, numbers[:2])) < LEAST_SCALE else None
@@ -103,7 +138,8 @@ def _numbers(text: str) -> list[float]:
 
 
 @lru_cache(4096)
-def _filtered_out(text: str) -> bool:
+def filtered_out(text: str) -> bool:
+    """Whether a value of `filter` leaves nothing to be seen."""
     return any(
         function == "opacity" and (numbers := _numbers(argument)) and numbers[0] < LEAST_OPACITY
         for function, argument in _FUNCTION.findall(text)
@@ -111,7 +147,7 @@ def _filtered_out(text: str) -> bool:
 
 
 @lru_cache(4096)
-def _clip_is_empty(text: str) -> bool:
+def clip_is_empty(text: str) -> bool:
     """`rect(top, right, bottom, left)`, in pixels from the upper left corner."""
     match = re.fullmatch(r"rect\(([^()]*)\)", text)
     if match is None:
@@ -124,7 +160,8 @@ def _clip_is_empty(text: str) -> bool:
 
 
 @lru_cache(4096)
-def _clip_path_is_empty(text: str) -> bool:
+def clip_path_is_empty(text: str) -> bool:
+    """Whether a value of `clip-path` leaves nothing to be seen."""
     match = re.match(r"(inset|circle|ellipse|polygon|rect|xywh)\(([^()]*)\)", text)
     if match is None:
         return False

@@ -24,12 +24,24 @@ LEAST_CONTRAST = 1.2
 LEAST_DIFFERENCE = 32 / 255
 """Of any channel: red and green of one luminance have no contrast, and can be told apart all the same."""
 LONGEST = 200
+_HEXADECIMAL = re.compile(r"#(?:[0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})", re.IGNORECASE)
 _COLOUR = re.compile(r"#[0-9a-f]{3,8}\b|\b(?:rgba?|hsla?|hwb|lab|lch|oklab|oklch|color)\([^()]*\)|\b[a-z]{3,25}\b")
 
 
 def colour(text: str) -> RGBA | None:
     """A value of CSS, in lower case -> its colour; None where it is none, or one that is not known (`canvastext`)."""
+    if text[:1] == "#":
+        return _hexadecimal(text)
     return _known_colour(text) if len(text) <= LONGEST else None
+
+
+def _hexadecimal(text: str) -> RGBA | None:
+    """`#rgb`, `#rrggbb`, and with alpha; seven of ten colours on real pages."""
+    if not _HEXADECIMAL.fullmatch(text):
+        return None
+    digits = text[1:] if len(text) > 5 else "".join(digit + digit for digit in text[1:])
+    red, green, blue = (int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4))
+    return (red, green, blue, int(digits[6:], 16) / 255 if len(digits) == 8 else 1.0)
 
 
 @lru_cache(4096)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from pipeline.crawl.hidden.escapes import simplify
 from pipeline.crawl.hidden.lengths import VIEWPORT, length
@@ -23,6 +24,7 @@ MOST_GROWTH = 20
 LONGEST_QUERY = 1_000
 
 _BRACE = re.compile(r"([{}])")
+_NOT_PLAIN = ("", "@", "<", "-")
 _ESCAPED_BRACE = re.compile(r"\\[{};]")
 _FEATURE = re.compile(r"\(\s*(min-|max-|)(device-)?(width|height|aspect-ratio)\s*:\s*([^()\s][^()]*)\)")
 _RANGE = re.compile(r"\(\s*(width|height)\s*(<=|>=|<|>)\s*([\w.]+)\s*\)")
@@ -41,8 +43,7 @@ RawRule = tuple[str, str, bool]
 """(selectors as written, block simplified, whether it stands in a layer, which any rule outside overrules)."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Context:
+class _Context(NamedTuple):
     """What a brace opened: `selectors` of the enclosing rule ("" for none), and whether what is in it holds."""
 
     selectors: str
@@ -82,7 +83,17 @@ def _rules(text: str) -> Iterator[RawRule]:
     stack: list[_Context] = []
     here = _TOP
     broken = False
-    for before, brace in zip(pieces[::2], pieces[1::2], strict=True):
+    at = 0
+    while at < len(pieces):
+        before, brace = pieces[at], pieces[at + 1]
+        at += 2
+        if brace == "{" and pieces[at + 1] == "}" and not (here.is_rule or broken or ";" in before):
+            prelude = before.strip()
+            if prelude[:1] not in _NOT_PLAIN:  # `selectors { declarations }`, without a way down and up
+                if here.holds and pieces[at]:
+                    yield prelude, pieces[at], here.layered
+                at += 2
+                continue
         if brace == "}":
             if here.is_rule and here.holds and before:
                 yield here.selectors, before, here.layered

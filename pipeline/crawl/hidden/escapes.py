@@ -3,6 +3,7 @@
 import re
 
 _ESCAPE = re.compile(r"\\(?:([0-9a-fA-F]{1,6})\s?|(.))", re.DOTALL)
+_MARK = re.compile(r"/\*|[\"'(]")
 _AMBIGUOUS = re.compile(
     r"/\*.*?(?:\*/|\Z)|\"(?:[^\"\\\n]|\\.)*\"?|'(?:[^'\\\n]|\\.)*'?|url\(\s*[^\"')\s][^)]*\)?", re.DOTALL
 )
@@ -22,7 +23,7 @@ def _unescaped(match: re.Match[str]) -> str:
 
 def simplify(text: str) -> str:
     """CSS without comments, and without what in strings and addresses may look like syntax."""
-    return _AMBIGUOUS.sub(_simplified, text) if any(mark in text for mark in ("/*", '"', "'", "(")) else text
+    return _AMBIGUOUS.sub(_simplified, text) if _MARK.search(text) else text
 
 
 def _simplified(match: re.Match[str]) -> str:

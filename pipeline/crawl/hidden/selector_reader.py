@@ -11,12 +11,12 @@ from pipeline.crawl.hidden.selectors import Attribute, Compound, Selector
 MOST_PARTS = 16
 LONGEST = 400
 
-_IDENT = r"(?:[-\w\x80-\U0010ffff]|\\[0-9a-fA-F]{1,6}\s?|\\.)++"
+IDENT = r"(?:[-\w\x80-\U0010ffff]++|\\[0-9a-fA-F]{1,6}\s?|\\.)++"
 """Possessive: an escape can be read in several ways, which backtracking would try in all combinations."""
 _TOKEN = re.compile(
-    rf"\s*(?P<combinator>[>+~])\s*|(?P<space>\s+)|\#(?P<id>{_IDENT})|\.(?P<class>{_IDENT})"
-    rf"|\[\s*(?P<name>{_IDENT})\s*(?:(?P<operator>[~|^$*]?=)\s*(?P<value>\"[^\"]*\"|'[^']*'|{_IDENT})\s*(?P<case>[is])?\s*)?\]"
-    rf"|::?(?P<pseudo>[\w-]+)(?P<open>\()?|(?P<tag>\*|{_IDENT})"
+    rf"\s*(?P<combinator>[>+~])\s*|(?P<space>\s+)|\#(?P<id>{IDENT})|\.(?P<class>{IDENT})"
+    rf"|\[\s*(?P<name>{IDENT})\s*(?:(?P<operator>[~|^$*]?=)\s*(?P<value>\"[^\"]*\"|'[^']*'|{IDENT})\s*(?P<case>[is])?\s*)?\]"
+    rf"|::?(?P<pseudo>[\w-]+)(?P<open>\()?|(?P<tag>\*|{IDENT})"
 )
 _NEVER = frozenset(
     "hover focus focus-within focus-visible active visited target target-within fullscreen modal popover-open "

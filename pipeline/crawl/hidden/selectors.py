@@ -77,9 +77,16 @@ class Compound:
         if self.id is not None and element.get("id") != self.id:
             return False
         if self.classes:
-            own = budget.spend(element.get("class") or "").split()
-            if not all(name in own for name in self.classes):
-                return False
+            written = budget.spend(element.get("class") or "")
+            for name in self.classes:  # before anything is split
+                if name not in written:
+                    return False
+            own = written.split()
+            for name in self.classes:
+                if name not in own:
+                    return False
+        if self.is_named:
+            return True
         return (
             all(attribute.holds(element, budget) for attribute in self.attributes)
             and all(_has_structure(element, name, budget) for name in self.structure)

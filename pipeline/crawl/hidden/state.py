@@ -3,6 +3,7 @@
 An element takes over its parent's State where nothing is declared, so that most share one.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,7 +105,7 @@ def styled(tag: str, attributes: dict[str, str], style: Style, up: State) -> tup
     return state, verdict
 
 
-def not_displayed(tag: str, attributes: dict[str, str], style: Style) -> str | None:
+def not_displayed(tag: str, attributes: Collection[str], style: Style) -> str | None:
     """`display` or `hidden_attribute` where the element has no box at all."""
     display = style.get("display")
     if display == "none":
@@ -119,7 +120,7 @@ def not_displayed(tag: str, attributes: dict[str, str], style: Style) -> str | N
     return None
 
 
-def has_hints(tag: str, attributes: dict[str, str]) -> bool:
+def has_hints(tag: str, attributes: Collection[str]) -> bool:
     """Whether attributes of the element say colours."""
     return any(name in attributes for name in HINTS.get(tag, ()))
 

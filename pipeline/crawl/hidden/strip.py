@@ -11,7 +11,7 @@ from pipeline.crawl.hidden.walk import Region, Walked, Walker
 
 Element = Any
 
-VERSION = 1
+VERSION = 2
 SIGNALS = frozenset("aria_hidden noscript form alt title aria_label meta json_ld comment".split())
 """Kinds that are kept and not taken out: extraction does not read them (or, as `aria_hidden`, people do)."""
 EXCERPT = 2_000

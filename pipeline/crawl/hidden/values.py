@@ -6,6 +6,7 @@ that is valid but not understood is UNKNOWN, and what is unknown hides nothing.
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from pipeline.crawl.hidden.colours import RGBA, colour, colours
@@ -25,6 +26,8 @@ Style = dict[str, Value]
 
 LONGEST_VALUE = 1_000
 LONGEST_BLOCK = 20_000
+LONGEST_KEPT = 60
+"""Characters of a declaration that is remembered: sheets repeat `display:none` and `margin:0`."""
 _FONT_SIZES = "xx-small x-small small medium large x-large xx-large xxx-large smaller larger math".split()
 
 
@@ -32,24 +35,32 @@ def declarations(block: str) -> Declared:
     """What a block (simplified, and its variables put in) declares of what is of interest, by longhand names."""
     found: Declared = {}
     for part in block[:LONGEST_BLOCK].split(";"):
-        name, colon, text = part.partition(":")
-        if not colon:
-            continue
-        read = READERS.get(unescape(name).strip().lower())
-        if read is None or len(text) > LONGEST_VALUE:
-            continue
-        text = unescape(text).strip().lower()
-        important = False
-        if "!" in text:
-            text, _, flag = text.rpartition("!")
-            if flag.strip() != "important":
-                continue
-            text, important = text.rstrip(), True
-        for longhand, value in read(text).items():
+        for longhand, value, important in _known_declaration(part) if len(part) <= LONGEST_KEPT else _declaration(part):
             before = found.get(longhand)
             if before is None or important or not before[1]:
                 found[longhand] = (value, important)
     return found
+
+
+@lru_cache(16384)
+def _known_declaration(part: str) -> tuple[tuple[str, Value, bool], ...]:
+    return _declaration(part)
+
+
+def _declaration(part: str) -> tuple[tuple[str, Value, bool], ...]:
+    """(longhand, value, whether it is !important) of one declaration; nothing where it is not valid."""
+    name, colon, text = part.partition(":")
+    read = READERS.get(unescape(name).strip().lower()) if colon else None
+    if read is None or len(text) > LONGEST_VALUE:
+        return ()
+    text = unescape(text).strip().lower()
+    important = False
+    if "!" in text:
+        text, _, flag = text.rpartition("!")
+        if flag.strip() != "important":
+            return ()
+        text, important = text.rstrip(), True
+    return tuple((longhand, value, important) for longhand, value in read(text).items())
 
 
 def _words(text: str) -> list[str]:

@@ -15,6 +15,7 @@ from pipeline.crawl.hidden import COLUMN, find_hidden, strip_hidden
 from pipeline.crawl.hidden.colours import alike, colour
 from pipeline.crawl.hidden.css import media_holds
 from pipeline.crawl.hidden.lengths import length
+from pipeline.crawl.hidden.names import may_be_met, names_on
 from pipeline.crawl.hidden.prose import is_prose, of_json
 from pipeline.crawl.hidden.selector_reader import read_selector
 from pipeline.crawl.hidden.selectors import Budget
@@ -159,7 +160,8 @@ def test_trees_5_000_deep_are_walked() -> None:
         ("{" * 500_000, "<p>x</p>", False),
         ("\"'" * 500_000, "<p>x</p>", False),
         ("/*" * 500_000, "<p>x</p>", False),
-        ("".join(f"p{{color:#{n % 999:03}}}" for n in range(50_000)),
+        ("".join(f"p{{color:#{n % 999:03}}}" for n in range(50_000))
+         + "".join(f".c{n}{{color:#fff}}" for n in range(300)),
          "".join(f"<p class=c{n}>x</p>" for n in range(300)), True),
         (":root{--a:red red;" + "".join(f"--b{n}:var(--b{n - 1}) var(--b{n - 1});" for n in range(60))
          + "} p{color:var(--b59)}", "<p>x</p>", False),
@@ -233,6 +235,28 @@ def test_selectors_match_as_a_plain_definition_does(shape: tuple, text: str) -> 
     for element in root.iter():
         got = selector.parts[-1].holds(element, budget) and selector.leads_to(element, budget)
         assert got == plainly(selector, element, len(selector.parts) - 1)
+
+
+@given(TREES, SELECTORS)
+def test_a_selector_that_matches_is_never_passed_over(shape: tuple, text: str) -> None:
+    root = lxml.html.Element("html")
+    build(root, shape)
+    selector = read_selector(text)
+    assert selector is not None
+    if any(plainly(selector, element, len(selector.parts) - 1) for element in root.iter()):
+        assert may_be_met(text, names_on(root))
+
+
+@pytest.mark.parametrize(
+    ("text", "met"),
+    [(".a", True), (".b", False), ("#i p", True), ("#j p", False), ("P.a", True), (r".md\:flex", True),
+     (r".b\:x", False), (r".w-\[1px\]", True), ("p:not(.b)", True), (".b:not(.a)", False), ('[title=".b"].a', True),
+     ("p:hover", False),
+     ("p:not(:hover)", True), (":is(.a, .b) p", True), ("p::before", False)],
+)  # fmt: skip
+def test_a_selector_is_read_where_all_that_it_names_is_there(text: str, met: bool) -> None:
+    tree = lxml.html.document_fromstring('<p id=i class="a md:flex w-[1px]"><b>x</b></p>')
+    assert may_be_met(text, names_on(tree)) is met
 
 
 def build(parent: lxml.html.HtmlElement, shape: tuple) -> None:

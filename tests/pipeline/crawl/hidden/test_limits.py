@@ -30,6 +30,7 @@ from pipeline.crawl.hidden.css import (
     media_holds,
     read_sheet,
 )
+from pipeline.crawl.hidden.names import may_be_met
 from pipeline.crawl.hidden.prose import MOST_READ, of_attributes, of_json, squeeze
 from pipeline.crawl.hidden.selector_reader import LONGEST, _known_selector, read_selector
 from pipeline.crawl.hidden.strip import EXCERPT, MOST_EXCERPTS
@@ -43,6 +44,12 @@ PROSE = "one two three four five six"
 @pytest.mark.parametrize("text", [f"[{'é' * 99}", f".a[x={'é' * 99}", f"[{chr(92) + '41'}" + f"{chr(92)}41" * 99])
 def test_a_selector_without_its_end_is_refused_at_once(text: str) -> None:
     assert read_selector(text + " {") is None
+
+
+@pytest.mark.parametrize("text", ["[" * 300_000, "(" * 300_000, "." * 300_000, "\\4" * 100_000])
+def test_a_selector_that_is_too_long_is_not_searched_for_names(text: str) -> None:
+    assert not may_be_met(text, set())
+    assert may_be_met("p" + ":not(.a)" * (LONGEST // 8 - 1), {"p"})
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,13 @@ HIDES: dict[str, dict[str, Trick]] = {
         "indent": ("", f'<p style="text-indent:-9999px">{SECRET}</p>'),
         "translate": ("", f'<p style="transform:translateX(-5000px)">{SECRET}</p>'),
         "margin": ("", f'<p style="margin-left:-9999px;width:500px">{SECRET}</p>'),
+        "waiting menu": (
+            ".m{position:fixed;left:0;margin-left:-350px;width:350px}", f"<div class=m><p>{SECRET}</p></div>"
+        ),
+        "waiting menu by its width": (
+            ".m{position:fixed;top:0;left:0;transform:translateX(-100%)}", f"<div class=m><p>{SECRET}</p></div>"
+        ),
+        "waiting banner": ("", f'<p style="position:fixed;top:-60px;height:60px;margin:0">{SECRET}</p>'),
         "calc": ("", f'<p style="position:absolute;left:calc(-1 * 9999px)">{SECRET}</p>'),
     },
     "clipped": {
@@ -96,6 +103,17 @@ SHOWS: dict[str, Trick] = {
     "before": (".a::before{display:none}", f"<p class=a>{SECRET}</p>"),
     "no box": ("", f'<p><span style="width:0;height:0;overflow:hidden">{SECRET}</span></p>'),
     "room by padding": ("", f'<p style="height:0;padding-bottom:60%;overflow:hidden">{SECRET}</p>'),
+    "a wide menu": (
+        ".m{position:fixed;left:0;margin-left:-350px;width:750px;text-align:right}",
+        f"<div class=m><p>{SECRET}</p></div>",
+    ),
+    "a menu that slid in": (
+        ".m{position:fixed;left:0;transform:translateX(-100%)} .m.open{transform:none}",
+        f"<div class='m open'><p>{SECRET}</p></div>",
+    ),
+    "pulled in its parent": (
+        ".a{padding-left:400px} .m{margin-left:-350px;width:350px}", f"<div class=a><p class=m>{SECRET}</p></div>"
+    ),
     "static": ("", f'<p style="left:-9999px">{SECRET}</p>'),
     "clip of the unplaced": ("", f'<p style="clip:rect(0,0,0,0)">{SECRET}</p>'),
     "white on black": ("", f'<p style="background:#000;color:#fff">{SECRET}</p>'),
