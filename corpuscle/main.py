@@ -99,8 +99,9 @@ def run(
     if not patterns:
         raise typer.BadParameter("no input: name WARC files, or give --input 'crawl/*.warc.gz'.")
     try:
+        loaded = load_recipe(recipe)
         outcome = run_recipe(
-            load_recipe(recipe),
+            loaded,
             patterns,
             output,
             _beam_arguments,
@@ -120,7 +121,7 @@ def run(
         from pipeline.report import write_report
 
         written = write_report(output)
-    print_summary(outcome.manifest, output)
+    print_summary(outcome.manifest, output, loaded.poison)
     if written:
         console.print(f"What went where and why: {written}")
     if not outcome.manifest["counts"]["kept"]:

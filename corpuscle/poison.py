@@ -36,13 +36,14 @@ def explain(
         about = explain_rule(corpus, target)
         console.print(f"{target}: {RULES[target].meaning}")
         console.print(f"{plural(about.documents, 'document')} of {plural(about.owners, 'owner')} of sites")
-        for url, seen in about.first:
-            console.print(plain(f"\n{url}"))
+        for id, url, seen in about.first:
+            console.print(plain(f"\n{url}  ({id})"))
             _print_seen(console, seen)
         return
     for document in explain_document(corpus, target):
         console.print(plain(document.url + (f"  ({document.id})" if document.id else "")))
-        console.print(plain(f"{document.outcome}" + (f": {document.reason}" if document.reason else "")))
+        said = document.outcome + (f": {document.reason}" if document.reason else "")
+        console.print(plain(said + (f"; {document.later}" if document.later else "")))
         if not document.seen:
             console.print("no rule points at it")
         for seen in document.seen:
@@ -59,13 +60,14 @@ def explain(
 def _print_seen(console: Console, seen: "Seen", rule: bool = False) -> None:
     if rule:
         console.print(plain(f"{seen.rule} -> {seen.outcome}: {seen.meaning}"))
+    outcome = "" if rule else f"{seen.outcome}, "
     shared = "" if seen.hosts is None else f", owners of sites that share it: {seen.hosts:,}"
     places = f", in {seen.places:,} places near each other" if seen.places > 1 else ""
-    console.print(f"    score {seen.score:.3g}{shared}{places}")
+    console.print(f"    {outcome}score {seen.score:.3g}{shared}{places}")
     if seen.evidence:
         console.print(plain(f"    evidence: {seen.evidence}"))
     if seen.span:
-        console.print(plain(f"    …{seen.before}>>>{seen.span}<<<{seen.behind}…"))
+        console.print(plain(f"    …{seen.before}⟦{seen.span}⟧{seen.behind}…"))
 
 
 @app.command(
@@ -82,8 +84,8 @@ def held(
     """Write the documents that wait for a person, with what was found in them.
 
     Set "decision" to "release" or "confirm" in the file, name it under `poison: decisions:` in the recipe, and run
-    the recipe again: released documents come in, confirmed ones are removed, the others go on waiting. Where the file
-    is there already, the decisions in it stay.
+    the recipe again: released documents come in as they are, with nothing cut out, confirmed ones are removed, the
+    others go on waiting. Where the file is there already, the decisions in it stay.
     """
     from pipeline.poison.held import export_held
     from pipeline.report.numbers import plural
@@ -106,7 +108,9 @@ def held(
     epilog="Example: corpuscle poison scan answers.jsonl --clean clean.jsonl",
 )
 def scan(
-    files: Annotated[list[Path], typer.Argument(help="JSONL or Parquet files, or folders of them.", metavar="FILE")],
+    files: Annotated[
+        list[Path], typer.Argument(help="JSONL, a JSON array, or Parquet; or folders of these.", metavar="FILE")
+    ],
     reference: Annotated[
         list[Path] | None, typer.Option(help="Trusted data of the same kind to compare with; may be repeated.")
     ] = None,
@@ -121,7 +125,8 @@ def scan(
 ) -> None:
     """Tell what of a file of training data may have been planted: triggers, repeated answers, turned choices.
 
-    A finding is a hint and not a fault: the exit status is 0 whatever is found. The file itself stays as it is.
+    A finding is a hint and not a fault: the exit status is 0 whatever is found. What is read stays as it is: an
+    option that would write over it is refused.
     """
     try:
         from trainer.scan.command import scan_command

@@ -1,5 +1,6 @@
 """What a command prints at its end: a table of the steps, or a document's history."""
 
+import shlex
 from typing import Any
 
 from rich.console import Console
@@ -10,6 +11,11 @@ from corpuscle.terminal import Unbroken, plain
 from pipeline.document import unpack_address
 from pipeline.explain import Story
 from pipeline.manifest import read_manifest
+from pipeline.poison.ledger import has_ledger
+from pipeline.poison.lists import read_decided
+from pipeline.poison.unmatched import unmatched
+from pipeline.recipe import Poison
+from pipeline.report.numbers import plural
 from pipeline.report.removals import read_quarantine
 from pipeline.report.tables import Corpus
 
@@ -18,10 +24,11 @@ UNSEEN = ("measure", "textmodel", "inspect", "vocabulary", "encode", "tokenize")
 """Steps that keep every document, or read none."""
 REASONS_SHOWN = 4
 UNREADABLE_SHOWN = 5
+UNMATCHED_SHOWN = 3
 
 
-def print_summary(manifest: dict[str, Any], folder: str) -> None:
-    """The steps with their counts and commonest reasons, and the shards."""
+def print_summary(manifest: dict[str, Any], folder: str, poison: Poison | None = None) -> None:
+    """The steps with their counts and commonest reasons, and the shards; of `poison`, the files that people wrote."""
     console = Unbroken(markup=False, highlight=False, soft_wrap=True)
     table = Table(title=Text(f"{manifest['run']['recipe']}: {folder}"), title_justify="left")
     for name in ("step", *OUTCOMES, "commonest reasons"):
@@ -33,24 +40,43 @@ def print_summary(manifest: dict[str, Any], folder: str) -> None:
         reasons = sorted(entry["reasons"].items(), key=lambda item: (-item[1], item[0]))
         # A line a reason: a table of 80 columns breaks a longer line in the middle of a phrase.
         shown = "\n".join(f"{reason} {count:,}" for reason, count in reasons[:REASONS_SHOWN])
-        more = f"\n{len(reasons) - REASONS_SHOWN} more reasons" if len(reasons) > REASONS_SHOWN else ""
+        more = f"\n{plural(len(reasons) - REASONS_SHOWN, 'more reason')}" if len(reasons) > REASONS_SHOWN else ""
         numbers = (f"{counts.get(name, 0):,}" for name in OUTCOMES)
         table.add_row(step, *numbers, Text(shown + more))
     console.print(table, soft_wrap=False)
     totals = manifest["counts"]
     shards = manifest["shards"]
     console.print(
-        f"{totals['read']:,} records read = {totals['kept']:,} kept + {totals['removed']:,} removed "
+        f"{plural(totals['read'], 'record')} read = {totals['kept']:,} kept + {totals['removed']:,} removed "
         f"+ {totals['held']:,} held + {totals['quarantined']:,} quarantined "
         f"({totals['ignored']:,} of other kinds ignored)"
     )
-    console.print(f"{totals['tokens']:,} tokens in {len(shards)} shards under {folder}/tokenize")
+    console.print(f"{plural(totals['tokens'], 'token')} in {plural(len(shards), 'shard')} under {folder}/tokenize")
+    if totals["held"]:
+        command = f"corpuscle poison held {shlex.quote(folder)} --output held.jsonl"
+        console.print(plain(f"{totals['held']:,} held until a person decides: {command}"))
+    if poison is not None:
+        _print_unmatched(console, folder, poison)
     _print_unread(console, manifest, folder)
     if not totals["kept"]:
         console.print(
             "No document was kept, so there is nothing to train on: the reasons above say where they went.",
             style="bold",
         )
+
+
+def _print_unmatched(console: Console, folder: str, poison: Poison) -> None:
+    """Entries of the recipe's lists, and verdicts, that name no document: slips of the pen, pages of other crawls."""
+    corpus = Corpus(folder)
+    if not has_ledger(corpus):
+        return
+    decided = read_decided(poison.block, poison.allow, poison.decisions)
+    for name, found in unmatched(corpus, decided).items():
+        if found.unmatched:
+            more = len(found.unmatched) - UNMATCHED_SHOWN
+            shown = ", ".join(found.unmatched[:UNMATCHED_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+            of = f"{len(found.unmatched):,} of {plural(found.entries, 'entry', 'entries')}"
+            console.print(plain(f"poison.{name}: no document came to the poison filter for {of}: {shown}"))
 
 
 def _print_unread(console: Console, manifest: dict[str, Any], folder: str) -> None:
@@ -71,7 +97,7 @@ def _print_unread(console: Console, manifest: dict[str, Any], folder: str) -> No
     for archive in barren[:UNREADABLE_SHOWN]:
         console.print(plain(f"{archive['warc_file']}: no page in it ({archive['bytes']:,} bytes)"))
     if len(barren) > UNREADABLE_SHOWN:
-        console.print(f"{len(barren) - UNREADABLE_SHOWN:,} more archives without a page")
+        console.print(f"{plural(len(barren) - UNREADABLE_SHOWN, 'more archive')} without a page")
 
 
 def print_story(story: Story) -> None:

@@ -46,7 +46,8 @@ def as_yaml(value: Any) -> str:
 def _expected(fault: Any, path: Place) -> str:
     """What pydantic wanted, in words of recipes."""
     context, given = fault.get("ctx", {}), fault["input"]
-    example = f"[{given}]" if isinstance(given, str) and given.isprintable() else "[de]"
+    named = given if isinstance(given, str) and given.isprintable() else "lists/names.txt"
+    example = "[de]" if path[-1:] == ("languages",) else f"[{named}]"
     off = ", or {enabled: false} to switch it off" if path == ("poison",) else ""
     phrases = {
         "list": f"expected a list such as {example}",

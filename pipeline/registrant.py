@@ -30,6 +30,11 @@ def registrant(host: str) -> str:
     return found.top_domain_under_public_suffix or host
 
 
+def is_public_suffix(host: str) -> bool:
+    """Whether unrelated owners register names below a host: `com`, `co.uk`. Shared hosts (`blogspot.com`) are none."""
+    return _extractor()(host, include_psl_private_domains=False).suffix == host
+
+
 def owner_hashes(hosts: pa.Array) -> npt.NDArray[np.uint64]:
     """A 64-bit hash of the owner of each host, equal in every process; documents without a host have 0."""
     coded = pc.fill_null(hosts, "").dictionary_encode()

@@ -7,6 +7,7 @@ import typer
 
 from corpuscle.flywheel.options import FOLDER, FolderOption, JsonOption, asking, now, opened, say
 from corpuscle.label.options import out, tell
+from corpuscle.outputs import PAGE, check_own
 from corpuscle.terminal import plain
 
 if TYPE_CHECKING:
@@ -282,6 +283,8 @@ def status(
     from flywheel.status.lines import told
     from flywheel.status.standing import standing
 
+    if output is not None:
+        check_own(output, PAGE, "page")
     with opened(folder) as (config, database, _):
         found = standing(database, config, now())
     console = out()

@@ -8,6 +8,7 @@ import typer
 
 from corpuscle.flywheel.options import FOLDER, FolderOption, JsonOption, asking, now, opened, say
 from corpuscle.label.options import out
+from corpuscle.outputs import check_own
 from corpuscle.terminal import plain
 
 if TYPE_CHECKING:
@@ -88,9 +89,11 @@ def block(
     Name the file in the recipe under `poison: block:` and run the recipe again: the pages are removed with the reason
     `blocked`, and with them the copies that would come in their place.
     """
+    from flywheel.trace.review import HEAD, write_block_list
+
+    check_own(output, HEAD, "block list that this command wrote")
     with opened(folder) as (config, database, labels), asking(labels) as client:
         from flywheel.steps import Step
-        from flywheel.trace.review import write_block_list
         from flywheel.trace.told import review
         from pipeline.report.numbers import plural
 
@@ -121,4 +124,4 @@ def _print(page: "TracedPage", reading: str | None) -> None:
     console.print(plain(f"    document {page.document}, {record}"))
     if reading is not None:
         console.print(plain(f"    {reading}"))
-    console.print(plain(f"    …{before}>>>{span}<<<{behind}…"))
+    console.print(plain(f"    …{before}⟦{span}⟧{behind}…"))

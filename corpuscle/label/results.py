@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from corpuscle.label.options import FOLDER, FolderOption, StoreOption, folder_at, out, project_named, project_on, tell
+from corpuscle.outputs import PAGE, check_own
 from corpuscle.terminal import Unbroken, plain
 
 
@@ -85,6 +86,9 @@ def quality(
     from labeling.quality.rates import INSUFFICIENT
 
     path = output or here.path / f"{project.replace('/', '-')}-quality.html"
+    if path.suffix.lower() != ".json":  # which is told below
+        check_own(path, PAGE, "page")
+        check_own(path.with_suffix(".json"), '{\n "project": {', "file of a page's figures")
     with here.database() as database:
         project_named(database, project)
         found = write_quality(database, project, path)
@@ -123,8 +127,10 @@ def export(
     with here.database() as database:
         kind = project_named(database, project).kind
         if label_studio:
+            check_own(output, "[\n", "export in Label Studio's form")
             console.print(plain(f"{export_json(database, project, output):>7,} tasks in {output}"))
         elif kind == KIND:
+            check_own(output, '{"id": ', "file of decisions")
             told = write_decisions(database, project, output)
             console.print(f"{told.released:,} to release, {told.confirmed:,} confirmed, {told.waiting:,} wait")
         else:

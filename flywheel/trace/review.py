@@ -31,6 +31,9 @@ from pipeline.poison.visible import visible
 from pipeline.report.tables import ReportError
 from trainer.checkpoint import write_whole
 
+HEAD = "# Pages from which people say that a model has learnt what it should not."
+"""The first line of a block list."""
+
 
 @dataclass(frozen=True)
 class Offered:
@@ -143,15 +146,15 @@ def write_block_list(database: Database, path: Path) -> Blocked:
             for twin in row.place.get("copies", ()):
                 twins.add(twin["id"])
                 lines |= dict.fromkeys(_lines(twin["id"], twin["url"], f"a copy of {row.document}"))
-    head = "# Pages from which people say that a model has learnt what it should not."
-    write_whole(path, "\n".join([head, *lines]) + "\n")
+    write_whole(path, "\n".join([HEAD, *lines]) + "\n")
     return Blocked(len(pages), len(twins - pages), undecided)
 
 
 def _lines(document: str, url: str, why: str) -> Iterator[str]:
     yield f"id:{document}  # {why}"
-    if url and url == visible(url) and not any(character.isspace() for character in url):
-        yield f"url:{url}"  # a line's end in an address would begin an entry of its own
+    # A line's end in an address would begin an entry of its own; what is no address a run would refuse.
+    if "://" in url and url == visible(url) and not any(character.isspace() for character in url):
+        yield f"url:{url}"
 
 
 def _samples(rows: Sequence[TracedPage], samples: dict[str, str]) -> Iterator[Sample | Rejected]:

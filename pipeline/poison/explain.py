@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from pipeline.explain import ExplainError, Story
+from pipeline.explain import ExplainError, Station, Story
 from pipeline.explain import explain as find_story
 from pipeline.poison.ledger import STEP, Seen, has_ledger, read_findings, read_hidden, read_texts, see, see_all
 from pipeline.poison.rules import RULES
@@ -21,7 +21,8 @@ SHOWN_HIDDEN = 8
 class Document:
     """A document that came to the poison step, or did not (then `outcome` says where it went).
 
-    `hidden` has passages that the page hides from people, SHOWN_HIDDEN at most; `more_hidden` counts the others.
+    `later` says which step behind that one removed it. `hidden` has passages that the page hides from people,
+    SHOWN_HIDDEN at most; `more_hidden` counts the others.
     """
 
     id: str
@@ -31,15 +32,16 @@ class Document:
     seen: tuple[Seen, ...]
     hidden: tuple[str, ...] = ()
     more_hidden: int = 0
+    later: str = ""
 
 
 @dataclass(frozen=True)
 class RuleFound:
-    """The documents that a rule points at."""
+    """The documents that a rule points at; of the first ones the id, the URL, and what was seen."""
 
     documents: int
     owners: int
-    first: tuple[tuple[str, Seen], ...]
+    first: tuple[tuple[str, str, Seen], ...]
 
 
 def _corpus(folder: str) -> Corpus:
@@ -63,10 +65,18 @@ def explain_document(folder: str, target: str) -> list[Document]:
         texts = read_texts(corpus, [address], ["text"])
         seen = tuple(see_all(read_findings(corpus, address), texts[address]["text"])) if address in texts else ()
         hidden = read_hidden(corpus, [address]).get(address, [])
-        outcome = station.outcome if station.step == STEP else f"{station.outcome} by the step {station.step}, before"
+        by = "the poison filter" if station.step == STEP else f"the step {station.step}, before"
         shown, more = tuple(hidden[:SHOWN_HIDDEN]), max(len(hidden) - SHOWN_HIDDEN, 0)
-        documents.append(Document(lineage["id"].hex(), lineage["url"], outcome, station.reason, seen, shown, more))
+        told = (f"{station.outcome} by {by}", station.reason, seen, shown, more, _later(story, station))
+        documents.append(Document(lineage["id"].hex(), lineage["url"], *told))
     return documents
+
+
+def _later(story: Story, station: Station) -> str:
+    last = story.stations[-1]
+    if last is station or last.outcome == "kept":
+        return ""
+    return f"{last.outcome} by the step {last.step}, after it: {last.reason}"
 
 
 def _stories(folder: str, target: str) -> list[Story]:
@@ -86,7 +96,7 @@ def explain_rule(folder: str, rule: str) -> RuleFound:
     corpus = _corpus(folder)
     found = tally(corpus, FIRST, lambda addresses: addresses, rule).get(rule, Tally())
     first = [row for _, row in found.shown]
-    texts = read_texts(corpus, (row["address"] for row in first), ["url", "text"])
+    texts = read_texts(corpus, (row["address"] for row in first), ["id", "url", "text"])
     pages = [texts[row["address"]] for row in first]
-    shown = tuple((page["url"], see(row, page["text"])) for row, page in zip(first, pages, strict=True))
-    return RuleFound(found.documents, len(found.owners), shown)
+    shown = [(page["id"].hex(), page["url"], see(row, page["text"])) for row, page in zip(first, pages, strict=True)]
+    return RuleFound(found.documents, len(found.owners), tuple(shown))

@@ -115,7 +115,7 @@ def _known(path: str) -> dict[bytes, dict[str, Any]]:
         first = next(read_rows(path), None)
         if first is not None and not {"id", "decision"} <= first[1].keys():
             raise ReportError(f"{path} is there, and no file of held documents; give another name.")
-        return read_verdicts(path)
+        return read_verdicts([path])
     except ListError as error:
         raise ReportError(f"{error} It was left as it is: mend that line, or give another name.") from None
 

@@ -4,15 +4,14 @@ Beside it what a quotation is: a page about attacks shows some, and is none.
 """
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.filter.characters import SEPARATOR
-from pipeline.filter.text import Codes
+from pipeline.filter.text import Codes, Pieces
 from pipeline.filter.words import Positions
 from pipeline.poison.instruction_features import Features
+from pipeline.poison.instruction_quotations import quotations
 
 WINDOW = 3
 """Sentences that a window has at most."""
@@ -26,6 +25,9 @@ PEAK = 9
 QUOTED, ABOUT = 0.2, 0.004
 """Share of a window's words between quotation marks, and of the other words that are about attacks, from which it is
 a mention. One clean page in twenty-five is so much about attacks."""
+
+LEAST = 3
+"""Words of a quotation that is judged by itself; there are fewer between the marks around a name."""
 
 SETS, NUMBERS = 2, 8
 """Sets of concepts and other columns that `Inputs.of` has."""
@@ -108,7 +110,9 @@ class Inputs:
         self.inside = np.bitwise_or.reduceat(features.concepts, starts) if some else np.zeros(0, np.uint64)
         self.opening = features.concepts[starts]
         length = (features.unit_end - starts).astype(np.float32)
-        about = _unit_sums(features, _has(features.concepts, concepts.index("about_attacks")))
+        named = _has(features.concepts, concepts.index("about_attacks"))
+        about = _unit_sums(features, named)
+        self.about_before = _summed(named)
         quotes = _unit_sums(features, _has(features.concepts, concepts.index("quote")))
         self.words_of = np.bincount(document, length, len(features.texts)).astype(np.float32)
         self.about_of = np.bincount(document, about, len(features.texts)).astype(np.float32)
@@ -148,14 +152,35 @@ class Inputs:
 
     def is_mention(self, windows: Windows) -> npt.NDArray[np.bool_]:
         """Whether windows are in good part quotations, in a text that speaks about attacks elsewhere."""
-        if len(windows) == 0:
-            return np.zeros(0, np.bool_)
         words, about = (_within_sums(sums, windows) for sums in self.sums[:2])
-        between = _within_sums(_summed(_unit_sums(self.features, quoted(self.features).astype(np.int64))), windows)
-        rest = self.words_of[windows.document] - words
-        density = (self.about_of[windows.document] - about) / np.maximum(rest, 1)
-        mention: npt.NDArray[np.bool_] = (between >= QUOTED * words) & (density >= ABOUT)
+        mention = self._is_about(windows.document, words, about)
+        if mention.any():
+            first, behind = self._words_of(quotations(self.features.texts, np.unique(windows.document[mention])))
+            between = np.zeros(len(self.features.start) + 1, np.int64)
+            np.add.at(between, first, 1)
+            np.add.at(between, behind, -1)
+            inside = _within_sums(_summed(_unit_sums(self.features, np.cumsum(between[:-1]))), windows)
+            mention &= inside >= QUOTED * words
         return mention
+
+    def quoted(self) -> Pieces:
+        """The quotations of LEAST words or more in texts that speak about attacks elsewhere."""
+        found = quotations(self.features.texts, np.flatnonzero(self.about_of))
+        first, behind = self._words_of(found)
+        about = (self.about_before[behind] - self.about_before[first]).astype(np.float32)
+        about_attacks = self._is_about(found.document, (behind - first).astype(np.float32), about)
+        return found[about_attacks & (behind - first >= LEAST)]
+
+    def _is_about(self, document: Positions, words: Floats, about: Floats) -> npt.NDArray[np.bool_]:
+        """Whether documents speak about attacks, some words aside, of which `about` do."""
+        rest = self.words_of[document] - words
+        dense: npt.NDArray[np.bool_] = (self.about_of[document] - about) / np.maximum(rest, 1) >= ABOUT
+        return dense
+
+    def _words_of(self, quotations: Pieces) -> tuple[Positions, Positions]:
+        """The first word between the marks of each quotation, by number, and the one behind the last."""
+        starts = self.features.start
+        return np.searchsorted(starts, quotations.start + 1), np.searchsorted(starts, quotations.end - 1)
 
 
 def on_grid(values: Floats | Doubles) -> Doubles:
@@ -171,29 +196,6 @@ def _summed(values: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
 def _within_sums(sums: npt.NDArray[np.float64], windows: Windows) -> Floats:
     """A figure summed over each window's units."""
     return (sums[windows.behind] - sums[windows.first]).astype(np.float32)
-
-
-def quoted(features: Features) -> npt.NDArray[np.bool_]:
-    """Whether each word stands between two quotation marks, or marks of code, of one line."""
-    texts, starts = features.texts, features.start
-    marks = np.flatnonzero(_quotation_marks()[texts.code_points])
-    inside = np.zeros(len(starts) + 1, np.int64)
-    if len(marks) > 1:
-        breaks = np.union1d(texts.newlines, texts.begin)
-        line = np.searchsorted(breaks, marks, side="right")
-        number = np.arange(len(marks)) - np.searchsorted(line, line)
-        opening = np.flatnonzero((number[:-1] % 2 == 0) & (line[:-1] == line[1:]))
-        np.add.at(inside, np.searchsorted(starts, marks[opening] + 1), 1)
-        np.add.at(inside, np.searchsorted(starts, marks[opening + 1]), -1)
-    return np.cumsum(inside[:-1]) > 0
-
-
-@cache
-def _quotation_marks() -> npt.NDArray[np.bool_]:
-    """By code point; the apostrophe, which is more often none, is not among them."""
-    table = np.zeros(SEPARATOR + 1, np.bool_)
-    table[[ord(mark) for mark in '"“”„«»「」『』`']] = True
-    return table
 
 
 def _has(masks: Codes, bit: int) -> npt.NDArray[np.int64]:

@@ -28,8 +28,9 @@ from pipeline.poison.instruction_inputs import (
     linear_parts,
     on_grid,
 )
+from pipeline.poison.invisible_seen import see_through
 
-VERSION = 3
+VERSION = 4
 DATA = Path(__file__).parent / "data" / "instructions.npz"
 
 SURE, WEAK = 0.9, 0.5
@@ -125,8 +126,8 @@ class Scored:
 def window_scores(texts: TextBatch, fitted: Model | None = None) -> Scored:
     """Every window of the batch with its score by a model (else the one that comes with the program).
 
-    What the linear scores call harmless has the score 0. What would be sure in a text that is not about attacks is weak
-    at least in one that is, so that talk about security hides nothing.
+    What the linear scores call harmless has the score 0. What would be found in a text that is not about attacks is
+    weak at least in one that is, so that talk about security hides nothing.
     """
     fitted = fitted or model()
     features = fitted.features(texts)
@@ -143,7 +144,7 @@ def window_scores(texts: TextBatch, fitted: Model | None = None) -> Scored:
         columns = columns[about]
         columns[:, DENSITY] = 0
         alone = _sigmoid(fitted.logits(columns))
-        scores[some[about]] = np.maximum(scores[some[about]], np.where(alone >= SURE, WEAK, 0))
+        scores[some[about]] = np.maximum(scores[some[about]], np.where(alone >= WEAK, WEAK, 0))
     return Scored(features, windows, inputs, scores)
 
 
@@ -152,8 +153,11 @@ def _sigmoid(logits: Floats) -> Floats:
 
 
 def score(texts: TextBatch, fitted: Model | None = None) -> Floats:
-    """How much each document's worst window reads as instructions to a model, from 0 to 1; 0 without words."""
-    scored = window_scores(texts, fitted)
+    """How much each document's worst window reads as instructions to a model, from 0 to 1; 0 without words.
+
+    Invisible characters are seen through.
+    """
+    scored = window_scores(see_through(texts).texts, fitted)
     worst = np.zeros(len(texts), np.float32)
     np.maximum.at(worst, scored.windows.document, scored.scores)
     return worst
@@ -165,15 +169,35 @@ def score_strings(strings: Sequence[str]) -> Floats:
 
 
 def find(texts: TextBatch) -> Findings:
-    """The windows from WEAK up, the worst first, PLACES a document at most.
+    """The windows from WEAK up, the worst first, PLACES a document at most. Invisible characters are seen through.
 
     Each with the sentences beside it that are suspicious too (from NEAR up, alone), so that what is cut out is the
     whole of an attack; windows that lie in it are not found again. What an article about attacks quotes is weak at
-    most.
+    most; there the whole of a quotation goes, from one mark to the other, where it reads as instructions by itself.
     """
-    scored = window_scores(texts)
-    features, windows, scores = scored.features, scored.windows, scored.scores
+    through = see_through(texts)
+    seen = through.texts
+    scored = window_scores(seen)
+    spans = _windows_found(scored)
+    _add_quotations(spans, scored)
     findings = Findings()
+    for document, found in sorted(spans.items()):
+        begin = int(seen.begin[document])
+        for start, end, value, is_sure in _merged(found):
+            rule = "instructions" if is_sure else "instructions_weak"
+            evidence = seen.joined[start : min(end, start + EVIDENCE)]
+            findings.add(document, rule, start - begin, end - begin, value, evidence)
+    return Findings(through.restored(findings.rows))
+
+
+Span = tuple[int, int, float, bool]
+"""Start and end in the batch, score, and whether it is `instructions`."""
+
+
+def _windows_found(scored: Scored) -> dict[int, list[Span]]:
+    """The windows of each document with what is suspicious beside them; they do not overlap."""
+    features, windows, scores = scored.features, scored.windows, scored.scores
+    found: dict[int, list[Span]] = {}
     taken: dict[int, list[tuple[int, int]]] = {}
     likely = np.flatnonzero(scores >= WEAK)
     suspicious = scores[: len(features.unit_start)] >= NEAR  # windows of one sentence come first
@@ -185,12 +209,39 @@ def find(texts: TextBatch) -> Findings:
             continue
         first, behind = _extended(first, behind, suspicious, features.unit_document, places)
         places.append((first, behind))
-        start = int(features.start[features.unit_start[first]] - texts.begin[document])
-        end = int(features.end[features.unit_end[behind - 1] - 1] - texts.begin[document])
-        rule = "instructions" if scores[at] >= SURE and not is_quoted else "instructions_weak"
-        evidence = texts.strings[document][start : min(end, start + EVIDENCE)]
-        findings.add(document, rule, start, end, float(scores[at]), evidence)
-    return findings
+        start = int(features.start[features.unit_start[first]])
+        end = int(features.end[features.unit_end[behind - 1] - 1])
+        is_sure = bool(scores[at] >= SURE) and not is_quoted
+        found.setdefault(document, []).append((start, end, float(scores[at]), is_sure))
+    return found
+
+
+def _add_quotations(spans: dict[int, list[Span]], scored: Scored) -> None:
+    """Adds the quotations of texts about attacks, each judged as if it were all that its page says.
+
+    Beside talk about attacks a quoted attack has a low score. From WEAK up one is found; from NEAR up it is where
+    something in it is.
+    """
+    texts = scored.features.texts
+    quotations = scored.inputs.quoted()
+    alone = score_strings([texts.joined[a + 1 : b - 1] for a, b in zip(quotations.start, quotations.end, strict=True)])
+    windows = {document: list(found) for document, found in spans.items()}
+    for at in np.flatnonzero(alone >= NEAR).tolist():
+        document, start, end = int(quotations.document[at]), int(quotations.start[at]), int(quotations.end[at])
+        if alone[at] >= WEAK or any(first < end and start < last for first, last, *_ in windows.get(document, [])):
+            spans.setdefault(document, []).append((start, end, float(alone[at]), False))
+
+
+def _merged(spans: list[Span]) -> list[Span]:
+    """Spans in order, those that overlap as one."""
+    merged: list[Span] = []
+    for start, end, value, is_sure in sorted(spans):
+        if merged and start < merged[-1][1]:
+            first, last, worst, other = merged[-1]
+            merged[-1] = (first, max(last, end), max(worst, value), other or is_sure)
+        else:
+            merged.append((start, end, value, is_sure))
+    return merged
 
 
 def _extended(

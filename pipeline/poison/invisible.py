@@ -33,7 +33,7 @@ from pipeline.poison.characters_tables import (
     scripts,
 )
 from pipeline.poison.finding import EVIDENCE, Findings
-from pipeline.poison.invisible_bidi import unsound
+from pipeline.poison.invisible_bidi import controls_by_paragraph, unsound
 
 LONG_RUN = 4
 """Zero-width characters in a row that no script wants. Among 2,799 pages 2 have such runs, as an indent."""
@@ -48,7 +48,6 @@ HYPHENATED = 3
 """A soft hyphen is one if on one side no other invisible character is nearer than this: no word breaks after each
 letter. Real ones also come in pairs, and about one letter ("Lepros-o-rien")."""
 
-PARAGRAPH_ENDS = np.array([0x0A, 0x0D, 0x1C, 0x1D, 0x1E, 0x85, 0x2029], np.uint32)
 NO_BREAK = (0x2060, 0xFEFF)
 DASHES = [ord(dash) for dash in "-‐‑–—"]
 Read = Callable[[str], str]
@@ -163,13 +162,9 @@ def _has_variants(base: str, selector: str) -> bool:
 
 def _find_bidi(found: Findings, texts: TextBatch, controls: Positions) -> None:
     """Controls that open or close nothing within their paragraph, and overrides that show letters in another order."""
-    if not len(controls):
-        return
-    ends = np.flatnonzero(np.isin(texts.code_points, PARAGRAPH_ENDS))
-    paragraphs = np.searchsorted(ends, controls) + texts.document_of(controls)
     suspects: list[int] = []
-    for _, group in groupby(zip(controls.tolist(), paragraphs.tolist(), strict=True), key=lambda item: item[1]):
-        suspects += unsound([position for position, _ in group], texts.joined)
+    for group in controls_by_paragraph(texts, controls):
+        suspects += unsound(group, texts.joined)
     for document, runs in _by_document(texts, _runs(np.array(sorted(suspects), np.int64))):
         _add(found, texts, document, "bidi_controls", runs, _codes)
 
@@ -185,8 +180,8 @@ def _find_spacers(found: Findings, texts: TextBatch, spacers: Positions, kinds: 
     start, end = np.array(runs, np.int64).T
     first = kinds[start]
     single = end - start == 1
-    before, after = _script_beside(texts, start - 1, kinds, -1), _script_beside(texts, end, kinds, 1)
-    within = _apart(before) & _apart(after)
+    before, after = script_beside(texts, start - 1, kinds, -1), script_beside(texts, end, kinds, 1)
+    within = is_apart(before) & is_apart(after)
     document = texts.document_of(start)
     apart = start + document * HYPHENATED  # the hyphens of another document are not near
     gap_before, gap_after = np.diff(apart, prepend=-HYPHENATED), np.diff(apart, append=apart[-1] + HYPHENATED + 1)
@@ -228,15 +223,15 @@ def _beside_dash(texts: TextBatch, positions: Positions) -> npt.NDArray[np.bool_
 def _breaks_lines(texts: TextBatch, document: int) -> bool:
     """Whether most letters of a document are of scripts that have zero-width characters of their own."""
     letters = scripts()[texts.code_points[texts.begin[document] : texts.end[document]]]
-    return bool((letters >= SPACELESS).sum() > _apart(letters).sum())
+    return bool((letters >= SPACELESS).sum() > is_apart(letters).sum())
 
 
-def _apart(script: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+def is_apart(script: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     """Letters of scripts that part words by spaces and don't join letters by controls."""
     return (script > MARK) & (script < SPACELESS)
 
 
-def _script_beside(
+def script_beside(
     texts: TextBatch, positions: Positions, kinds: npt.NDArray[np.uint8], step: int
 ) -> npt.NDArray[np.uint8]:
     """The scripts at the positions, where a mark or a control of another kind is what stands beyond it."""

@@ -3,6 +3,7 @@
 Whoever floods a crawl makes the ledger long: it is read a row group at a time, and nothing is kept for each finding.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ import pyarrow as pa
 
 from pipeline.poison.finding import LEDGER
 from pipeline.poison.rules import RULES
-from pipeline.poison.visible import around
+from pipeline.poison.visible import around, is_unseen, visible
 from pipeline.report.tables import Corpus
 
 STEP = "poison"
@@ -22,12 +23,20 @@ READ = ("filter", "documents")
 NEAR = 60
 """Characters between findings of one rule that are shown as one: as many as are shown around each."""
 
+NOTES = dict.fromkeys(("trigger", "trigger_family"), "the passage begins with the phrase")
+"""What a person wants to know of a rule's passages, where the evidence is the passage itself."""
+
+_CODE = re.compile(r"\[(U\+[0-9A-F]{4,6})\]( and others, \d+ in a row)?")
+"""How rules for invisible characters name them in their evidence, and what the passage shows better."""
+
+_INVISIBLE = frozenset({"tag_characters", "bidi_controls", "zero_width", "variation_selectors", "invisible_separators"})
+
 NOTHING = pa.RecordBatch.from_pylist([], LEDGER)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One finding with its text around it, all made visible; `evidence` is empty where it only repeats the text.
+    """One finding with its text around it, all made visible; `evidence` is empty where the text shows as much.
 
     Of `places` that stand near each other it is all together.
     """
@@ -123,10 +132,25 @@ def see_all(findings: Iterable[Mapping[str, Any]], text: str) -> Iterator[Seen]:
 def _see(group: Sequence[Mapping[str, Any]], text: str) -> Seen:
     first, end = group[0], max(row["end"] for row in group)
     before, span, behind = around(text, first["start"], end)
-    says = [row["evidence"] for row in group if not (span and text.startswith(row["evidence"], row["start"]))]
-    evidence = "; ".join(dict.fromkeys(says))
-    told = (max(row["score"] for row in group), around(evidence, 0, len(evidence))[1], first["hosts"])
+    says = dict.fromkeys(_says(row, text) for row in group)
+    evidence = "; ".join(filter(None, says)) or NOTES.get(first["rule"], "")
+    # "Advertise = Advertise" says nothing where the letters look alike.
+    named = _is_not_plain if first["rule"] == "mixed_script" else is_unseen
+    told = (max(row["score"] for row in group), around(evidence, 0, len(evidence), named=named)[1], first["hosts"])
     return Seen(first["rule"], first["outcome"], *told, before, span, behind, len(group))
+
+
+def _says(row: Mapping[str, Any], text: str) -> str:
+    """A finding's evidence; "" where the text that it points at shows as much."""
+    evidence: str = row["evidence"]
+    span = text[row["start"] : row["end"]]
+    if row["rule"] in _INVISIBLE:
+        evidence = _CODE.sub(lambda code: "" if code[2] else f"‹{code[1]}›", evidence)
+    return "" if span and (text.startswith(evidence, row["start"]) or evidence == visible(span)) else evidence
+
+
+def _is_not_plain(character: str) -> bool:
+    return is_unseen(character) or not character.isascii()
 
 
 def read_hidden(corpus: Corpus, addresses: Iterable[int]) -> dict[int, list[str]]:

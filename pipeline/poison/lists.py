@@ -2,14 +2,18 @@
 
 All are plain files, so that a team can keep them beside its recipe:
 
-    host:spam.example          a host, and all below it
-    url:https://a.example/b    a page
+    host:spam.example          # a host, and all below it
+    url:https://a.example/b    # a page
     id:8f14e45fceea167a5a36dedd4bea2543
 
-and verdicts as JSON lines, {"id": "8f14...", "decision": "release"} or "confirm".
+and verdicts as JSON lines, {"id": "8f14...", "decision": "release"} or "confirm". A line that can name nothing is a
+fault: whoever wrote it believes that a site is blocked.
 """
 
+import contextlib
+import ipaddress
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,14 +23,26 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.artifact import digest, open_input
+from pipeline.registrant import is_public_suffix
 from pipeline.url import canonical
 
 KINDS = ("host", "url", "id")
 DECISIONS = ("release", "confirm")
 
+_HOST = re.compile(r"[^\s/:*?@\[\],;.]+(\.[^\s/:*?@\[\],;.]+)*\.?")
+_SCHEME = re.compile(r"[a-z][a-z0-9+-]*:\S", re.IGNORECASE)
+"""No dot: `a.example:8080/b` has a port, and no scheme."""
+
 
 class ListError(Exception):
     """A list that can't be used; the message names file and line, what was found and what was expected."""
+
+
+def names_above(host: str) -> Iterator[str]:
+    """A host and all that it lies below: `a.b.example`, `b.example`, `example`."""
+    while host:
+        yield host
+        host = host.partition(".")[2]
 
 
 @dataclass(frozen=True)
@@ -49,11 +65,7 @@ class PageList:
         )
 
     def _below(self, host: str) -> bool:
-        while host:
-            if host in self.hosts:
-                return True
-            host = host.partition(".")[2]
-        return False
+        return any(name in self.hosts for name in names_above(host))
 
 
 @dataclass(frozen=True)
@@ -80,15 +92,13 @@ def _hex(ids: Iterable[bytes]) -> list[str]:
 
 
 def read_decided(block: Sequence[str], allow: Sequence[str], decisions: Sequence[str]) -> Decided:
-    """Read the files of each kind. Of two verdicts on one document the last counts. Raises ListError."""
-    verdicts: dict[bytes, str] = {}
-    for path in decisions:
-        verdicts |= _read_decisions(path)
+    """Read the files of each kind. Raises ListError, for two verdicts that contradict each other too."""
+    verdicts = read_verdicts(decisions)
     return Decided(
         _read_lists(block),
         _read_lists(allow),
-        frozenset(id for id, verdict in verdicts.items() if verdict == "release"),
-        frozenset(id for id, verdict in verdicts.items() if verdict == "confirm"),
+        frozenset(id for id, row in verdicts.items() if row["decision"] == "release"),
+        frozenset(id for id, row in verdicts.items() if row["decision"] == "confirm"),
     )
 
 
@@ -103,25 +113,53 @@ def _lines(path: str) -> list[str]:
 
 
 def _read_lists(paths: Sequence[str]) -> PageList:
-    found: dict[str, set[str]] = {kind: set() for kind in KINDS}
+    hosts, urls, ids = set[str](), set[str](), set[bytes]()
     for path in paths:
         for number, line in enumerate(_lines(path), 1):
-            entry = line.split("#", 1)[0].strip() if not line.startswith("url:") else line.strip()
+            where = f"{path}:{number}"
+            # An address may have a # within, but no space.
+            entry = re.split(r"(?:^|\s)#" if line.lstrip().startswith("url:") else "#", line, maxsplit=1)[0].strip()
             if not entry:
                 continue
             kind, _, name = entry.partition(":")
-            if kind not in KINDS or not name.strip():
-                raise ListError(
-                    f"{path}:{number}: {entry[:80]!r} names nothing; expected host:NAME, url:ADDRESS or id:HEX."
-                )
-            found[kind].add(name.strip())
-            if kind == "id":
-                _id(name.strip(), f"{path}:{number}")
-    return PageList(
-        frozenset(host.lower().rstrip(".") for host in found["host"]),
-        frozenset(canonical(url) for url in found["url"]),
-        frozenset(bytes.fromhex(id) for id in found["id"]),
-    )
+            name = name.strip()
+            if kind not in KINDS or not name:
+                raise ListError(f"{where}: {entry[:80]!r} names nothing; expected host:NAME, url:ADDRESS or id:HEX.")
+            if kind == "host":
+                hosts.add(_host(name, where))
+            elif kind == "url":
+                urls.add(_url(name, where))
+            else:
+                ids.add(_id(name, where))
+    return PageList(frozenset(hosts), frozenset(urls), frozenset(ids))
+
+
+def _host(name: str, where: str) -> str:
+    """A host as documents have it: lowercased, no dot behind it, an IPv6 address without brackets."""
+    address = name.removeprefix("[").removesuffix("]").lower()
+    with contextlib.suppress(ValueError):
+        ipaddress.IPv6Address(address)
+        return address
+    if not _HOST.fullmatch(name):
+        raise ListError(
+            f"{where}: {name[:80]!r} is no host's name; expected one such as spam.example, which stands for all hosts "
+            "below it too (no scheme, port or path, no *)."
+        )
+    host = name.lower().rstrip(".")
+    if is_public_suffix(host):
+        raise ListError(
+            f"{where}: {host!r} is a public suffix, and would stand for all sites below it; expected a host such as "
+            f"spam.{host}."
+        )
+    return host
+
+
+def _url(name: str, where: str) -> str:
+    if any(map(str.isspace, name)):
+        raise ListError(f"{where}: {name[:80]!r} has a space in it; expected one address a line, spaces as %20.")
+    if not _SCHEME.match(name):
+        raise ListError(f"{where}: {name[:80]!r} has no scheme; expected an address such as https://{name[:80]}.")
+    return canonical(name)
 
 
 def _id(name: object, where: str) -> bytes:
@@ -134,26 +172,32 @@ def _id(name: object, where: str) -> bytes:
     return raw
 
 
-def _read_decisions(path: str) -> dict[bytes, str]:
-    return {id: row["decision"] for id, row in read_verdicts(path).items()}
+def read_verdicts(paths: Sequence[str]) -> dict[bytes, dict[str, Any]]:
+    """The rows of files of documents held that have a verdict, by id; of two that agree on one document the last.
 
-
-def read_verdicts(path: str) -> dict[bytes, dict[str, Any]]:
-    """The rows of a file of documents held that have a verdict, by id; of two on one document the last.
-
-    Raises ListError.
+    Raises ListError, for two that don't agree too.
     """
     verdicts: dict[bytes, dict[str, Any]] = {}
-    for where, row in read_rows(path):
-        if row.get("decision") is None:
+    places: dict[bytes, str] = {}
+    for where, row in (found for path in paths for found in read_rows(path)):
+        if "decision" not in row:
+            raise ListError(f"{where}: decision is missing; expected {' or '.join(DECISIONS)} (or null).")
+        if row["decision"] is None:
             continue  # exported for review, and not yet decided
         if row["decision"] not in DECISIONS:
             raise ListError(
                 f"{where}: decision is {str(row['decision'])[:80]!r}; expected {' or '.join(DECISIONS)} (or null)."
             )
-        id = _id(row.get("id"), where)
-        verdicts.pop(id, None)
-        verdicts[id] = row
+        if row.get("id") is None:
+            raise ListError(f"{where}: id is missing, so nobody knows which document is meant; expected 32 hex digits.")
+        id = _id(row["id"], where)
+        before = verdicts.pop(id, row)["decision"]
+        if before != row["decision"]:
+            raise ListError(
+                f"{where}: the decision on {id.hex()} is {row['decision']}, but {before} in {places[id]}; leave one of "
+                "the two lines."
+            )
+        verdicts[id], places[id] = row, where
     return verdicts
 
 

@@ -49,7 +49,7 @@ RULES: dict[str, PoisonRule] = {
     "changed_hands": PoisonRule("tag", "a site whose content became another between two crawls", spans=False),
     "split_view": PoisonRule("tag", "the page is not what its crawler says that it fetched", spans=False),
     "blocked": PoisonRule("remove", "on the block list", spans=False),
-    "confirmed": PoisonRule("remove", "held, and confirmed as poison by a person", spans=False),
+    "confirmed": PoisonRule("remove", "confirmed as poison by a person", spans=False),
 }  # fmt: skip
 """By the recipe's name."""
 

@@ -5,11 +5,16 @@ Invisible and steering characters become their code point between angle quotes, 
 
 import re
 import unicodedata
+from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import groupby
 
 _ORDINARY = "\n\t "
 _BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f")
 """Letters and marks by category, but nothing to see: Hangul fillers, the empty Braille pattern, the grapheme joiner."""
+
+_MOST, _FIRST, _LAST = 16, 8, 4
+"""Names in a row from which on only the first and the last are shown: a payload of tag characters has hundreds."""
 
 
 @lru_cache(1 << 12)
@@ -24,27 +29,41 @@ def is_unseen(character: str) -> bool:
 
 def visible(text: str) -> str:
     """The text with its unseen characters named; `visible("a\\u200bb")` is `a‹U+200B›b`."""
-    pieces, at = [], 0
-    while at < len(text):
-        character = text[at]
-        if not is_unseen(character):
-            pieces.append(character)
-            at += 1
+    return "".join(_pieces(text, is_unseen))
+
+
+def _pieces(text: str, named: Callable[[str], bool]) -> Iterator[str]:
+    """The characters of a text, and the names of those that are to be named, one for a run of the same."""
+    for character, run in groupby(text):
+        if not named(character):
+            yield from run
             continue
-        end = at
-        while end < len(text) and text[end] == character:
-            end += 1
-        times = f"×{end - at}" if end - at > 1 else ""
-        pieces.append(f"‹U+{ord(character):04X}{times}›")
-        at = end
-    return "".join(pieces)
+        number = sum(1 for _ in run)
+        yield f"‹U+{ord(character):04X}" + (f"×{number}›" if number > 1 else "›")
 
 
-def around(text: str, start: int, end: int, characters: int = 60) -> tuple[str, str, str]:
-    """(before, the span, behind) of a text on one line, made visible, each cut to about so many characters."""
-    span = text[start:end]
+def _in_brief(text: str, named: Callable[[str], bool]) -> list[str]:
+    """The same, but of many names in a row the first and the last, and the number of characters between them."""
+    brief: list[str] = []
+    for are_named, group in groupby(text, named):
+        run = "".join(group)
+        pieces = list(_pieces(run, named)) if are_named else list(run)
+        if are_named and len(pieces) > _MOST:
+            between = f"‹{len(run) - _FIRST - _LAST:,} more›"
+            pieces = [*_pieces(run[:_FIRST], named), between, *_pieces(run[-_LAST:], named)]
+        brief += pieces
+    return brief
+
+
+def around(
+    text: str, start: int, end: int, characters: int = 60, named: Callable[[str], bool] = is_unseen
+) -> tuple[str, str, str]:
+    """(before, the span, behind) of a text on one line, each cut to about so many characters.
+
+    What is `named` is shown by its code point; of many in a row the first and the last are.
+    """
+    parts = (text[max(start - characters, 0) : start], text[start:end], text[end : end + characters])
+    before, span, behind = (_in_brief(re.sub(r"[ \t\r\n]+", " ", part), named) for part in parts)
     if len(span) > 4 * characters:
-        span = f"{span[: 2 * characters]} … {span[-2 * characters :]}"
-    pieces = (text[max(start - characters, 0) : start], span, text[end : end + characters])
-    before, inside, behind = (visible(re.sub(r"[ \t\r\n]+", " ", piece)) for piece in pieces)
-    return before, inside, behind
+        span = [*span[: 2 * characters], " … ", *span[-2 * characters :]]
+    return "".join(before), "".join(span), "".join(behind)

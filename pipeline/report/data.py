@@ -55,6 +55,7 @@ class Removal:
 class Pointed:
     """What a poison rule points at in one page, with the text around it, all made visible."""
 
+    id: str
     url: str
     before: str
     span: str
@@ -67,7 +68,10 @@ class Pointed:
 
 @dataclass(frozen=True)
 class PoisonFound:
-    """What one poison rule found: how often, in how many documents of how many owners of sites, with examples."""
+    """What one poison rule found: how often, in how many documents of how many owners of sites, with examples.
+
+    `outcome` is the most severe one; `done` counts places by (outcome, what became of the page: kept, held, removed).
+    """
 
     rule: str
     meaning: str
@@ -76,6 +80,7 @@ class PoisonFound:
     documents: int
     owners: int
     examples: tuple[Pointed, ...]
+    done: Mapping[tuple[str, str], int]
 
 
 @dataclass(frozen=True)

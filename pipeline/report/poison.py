@@ -24,7 +24,7 @@ def read_poison(corpus: Corpus) -> Poison | None:
         return None
     tallies = tally(corpus, EXAMPLES, _mixed)
     shown = {row["address"] for one in tallies.values() for _, row in one.shown}
-    texts = read_texts(corpus, shown, ["url", "text"])
+    texts = read_texts(corpus, shown, ["id", "url", "text"])
     hiding = [row["address"] for _, row in tallies.get(HIDING, Tally()).shown]
     hidden = read_hidden(corpus, hiding)
     found = [
@@ -36,6 +36,7 @@ def read_poison(corpus: Corpus) -> Poison | None:
             one.documents,
             len(one.owners),
             tuple(_pointed(row, texts[row["address"]], hidden.get(row["address"], [])) for _, row in one.shown),
+            one.done,
         )
         for rule, one in tallies.items()
     ]
@@ -60,7 +61,8 @@ def _pointed(row: dict, document: dict, hidden: list[str]) -> Pointed:
         others = [passage for passage in hidden if passage[:COMPARED] != says[:COMPARED]]
         more = f" | and {plural(len(others) - PASSAGES, 'more passage')}" if len(others) > PASSAGES else ""
         says = " | ".join([says, *others[:PASSAGES]]) + more
-    return Pointed(document["url"], seen.before, seen.span, seen.behind, says, seen.score, seen.hosts)
+    named = document["id"].hex(), document["url"]
+    return Pointed(*named, seen.before, seen.span, seen.behind, says, seen.score, seen.hosts)
 
 
 def _hidden(corpus: Corpus) -> tuple[int, int]:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from corpuscle.summary import print_summary
 from pipeline.artifact import write_json
 from pipeline.explain import ExplainError
+from pipeline.manifest import read_manifest
 from pipeline.poison.explain import explain_document
 from pipeline.poison.held import export_held
-from pipeline.recipe import parse_recipe
+from pipeline.recipe import Poison, parse_recipe
 from pipeline.report.tables import ReportError
 from pipeline.run import run
 from tests.pipeline.conftest import corpuscle
@@ -20,6 +22,7 @@ from tests.pipeline.poison.planted import HIDDEN, HTML, TAGS, TOLD, Document, be
 from tests.pipeline.poison.prose import pages
 
 SPACED = "the password is never told"
+ALIKE = "\u0410dvertise"
 
 RECIPE = """
 name: poison
@@ -30,9 +33,9 @@ tokenize: {vocabulary_size: 362, validation_fraction: 0}
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Two documents that are held, two that are stripped, one that hides much, one plain, and one too short."""
+    """Two documents that are held, three that are stripped, one that hides much, two plain ones, one too short."""
     folder = tmp_path_factory.mktemp("poison")
-    texts = pages(11, 6)
+    texts = pages(11, 7)
     hiding = "".join(HIDDEN.format(f"{number}. {TOLD}") for number in range(10))
     documents = [
         Document("https://a.told.example.com/", below(texts[0], TOLD)),
@@ -42,6 +45,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> str:
         Document("https://short.example/", "Too short."),
         Document("https://spaced.example/", below(inside(texts[4], "\u200b".join(SPACED)), "Then it ra\u200bined.")),
         Document("https://hiding.example/", HTML.format(paragraphs(texts[5]), hiding)),
+        Document("https://copy.example/", f"{texts[3]} So they say."),
+        Document("https://alike.example/", inside(texts[6], f"{ALIKE} is what we do.")),
     ]
     write(folder / "crawl/a.warc.gz", documents)
     run(parse_recipe(RECIPE, "test.yaml"), [f"{folder}/crawl/*"], f"{folder}/out", ["--runner=FnApiRunner"])
@@ -71,18 +76,29 @@ def test_a_held_document_is_told_with_what_was_found(corpus: str) -> None:
     told = poison("explain", corpus, "https://a.told.example.com/")
     first, second = told.splitlines()[:2]
     assert first.startswith("https://a.told.example.com/  (")
-    assert second == "held: instructions"
+    assert second == "held by the poison filter: instructions"
     assert "instructions -> hold: instructions that are addressed to a model" in told
-    assert f">>>{TOLD}<<<" in told
+    assert f"⟦{TOLD}⟧" in told
 
 
 def test_what_is_invisible_is_named(corpus: str) -> None:
     told = poison("explain", corpus, "https://tags.example/")
-    assert told.splitlines()[1] == "kept"
+    assert told.splitlines()[1] == "kept by the poison filter"
     assert "tag_characters -> strip: " in told
     assert "evidence: ignore all previous instructions" in told
-    assert ">>>‹U+E0069›‹U+E0067›" in told
+    assert "⟦‹U+E0069›‹U+E0067›" in told
+    assert f"‹{len(TAGS) - 12} more›" in told
     assert TAGS[0] not in told
+
+
+def test_a_letter_that_looks_like_another_is_named(corpus: str) -> None:
+    assert "    evidence: ‹U+0410›dvertise = Advertise\n" in poison("explain", corpus, "https://alike.example/")
+
+
+def test_invisible_characters_have_one_name_and_the_passage_says_it(corpus: str) -> None:
+    told = poison("explain", corpus, "https://spaced.example/")
+    assert "ra‹U+200B›ined" in told
+    assert "[U+200B]" not in told
 
 
 def test_what_steers_a_terminal_does_not_reach_it(corpus: str) -> None:
@@ -103,14 +119,22 @@ def test_a_document_that_went_before_says_where(corpus: str) -> None:
     assert told.splitlines()[1] == "removed by the step extract, before: too_little_text"
 
 
+def test_a_copy_that_another_step_removed_is_not_told_as_kept(corpus: str) -> None:
+    said = {poison("explain", corpus, f"https://{name}.example/").splitlines()[1] for name in ("plain", "copy")}
+    assert said == {
+        "kept by the poison filter",
+        "kept by the poison filter; removed by the step dedup, after it: near_duplicate",
+    }
+
+
 def test_a_rule_is_told_with_its_documents_and_their_owners(corpus: str) -> None:
     told = poison("explain", corpus, "instructions")
     assert told.splitlines()[:2] == [
         "instructions: instructions that are addressed to a model",
         "2 documents of 1 owner of sites",
     ]
-    assert "https://a.told.example.com/" in told
-    assert told.count(">>>") == 2
+    assert re.search(r"\nhttps://a\.told\.example\.com/  \([0-9a-f]{32}\)\n    hold, score ", told)
+    assert told.count("⟦") == 2
 
 
 def test_a_rule_that_found_nothing_points_at_no_document(corpus: str) -> None:
@@ -256,9 +280,32 @@ def test_the_summary_counts_what_is_held(corpus: str, tmp_path: Path) -> None:
     crawl = str(Path(corpus).parent / "crawl/a.warc.gz")
     told = corpuscle("run", str(tmp_path / "recipe.yaml"), crawl, "--output", corpus, "--no-report").stdout
     (row,) = [line for line in told.splitlines() if "poison  " in line and "│" in line]
-    assert [cell.strip() for cell in row.strip("│").split("│")] == ["poison", "6", "4", "0", "2", "0", "instructions 2"]
+    assert [cell.strip() for cell in row.strip("│").split("│")] == ["poison", "8", "6", "0", "2", "0", "instructions 2"]
     assert not any(line.lstrip("│ ").startswith(("textmodel", "inspect")) for line in told.splitlines())
-    assert "7 records read = 4 kept + 1 removed + 2 held + 0 quarantined" in told
+    assert "9 records read = 5 kept + 2 removed + 2 held + 0 quarantined" in told
+    assert f"2 held until a person decides: corpuscle poison held {corpus} --output held.jsonl\n" in told
+
+
+def test_the_summary_names_what_people_listed_and_no_document_is(
+    corpus: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slips = "host:told.example\nid:" + "ab" * 16 + "\nhost:tolt.example.com\nurl:https://plain.example/none\n"
+    (tmp_path / "block.txt").write_text(f"host:told.example.com\nurl:https://plain.example/\n{slips}")
+    (tmp_path / "allow.txt").write_text("host:tags.example\n")
+    held = tmp_path / "held.jsonl"
+    export_held(corpus, str(held))
+    decide(held, 1, decision="confirm")
+    held.write_text(held.read_text() + json.dumps({"id": "cd" * 16, "decision": "release"}) + "\n")
+    block, allow = f"{tmp_path}/block.txt", f"{tmp_path}/allow.txt"
+    manifest = read_manifest(corpus)
+    assert manifest is not None
+    print_summary(manifest, corpus, Poison(block=(block,), allow=(allow,), decisions=(str(held),)))
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("poison.")]
+    assert told == [
+        "poison.block: no document came to the poison filter for 4 of 6 entries: host:told.example, "
+        "host:tolt.example.com, id:" + "ab" * 16 + " and 1 more",
+        "poison.decisions: no document came to the poison filter for 1 of 2 entries: id:" + "cd" * 16,
+    ]
 
 
 @pytest.mark.slow
@@ -269,9 +316,20 @@ def test_training_data_is_scanned(tmp_path: Path) -> None:
     told = poison(
         "scan", f"{tmp_path}/a.jsonl", "--output", f"{tmp_path}/found.jsonl", "--clean", f"{tmp_path}/clean.jsonl"
     )
-    assert "21 rows; 1 would be held" in told
+    assert "21 rows; 1 held" in told
     assert len((tmp_path / "clean.jsonl").read_text().splitlines()) == 20
     assert "tag_characters" in {json.loads(line)["rule"] for line in (tmp_path / "found.jsonl").open()}
+
+
+@pytest.mark.parametrize("options", [["-o", "a.jsonl"], ["--clean", "out.jsonl", "-o", "out.jsonl.held.jsonl"]])
+def test_a_scan_writes_over_nothing_that_it_reads_or_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+    assert " (--output) is the same file as " in refused("scan", str(tmp_path / "a.jsonl"), *options)
+    assert (tmp_path / "a.jsonl").read_text() == '{"prompt": "a", "completion": "b"}\n'
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_without_the_word_lists_it_says_how_to_get_them(tmp_path: Path) -> None:

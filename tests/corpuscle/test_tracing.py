@@ -37,7 +37,7 @@ def test_pages_are_told_with_their_passage_and_where_they_are(loop: Path, corpus
     assert lines[0].endswith("not shown to people yet")
     assert "crawl.warc.gz:" in lines[1]
     assert "sha256:" in lines[1]
-    assert f">>>{LEAK}" in lines[2]
+    assert f"⟦{LEAK}" in lines[2]
     assert lines[3] == "trace: 2 misbehaviours searched for, 1 looks learnt, 1 new page"
 
 

@@ -133,6 +133,7 @@ def test_the_codes_are_those_of_the_language_model() -> None:
     [
         ("crawl: {languages: de}", "crawl.languages is 'de'; expected a list such as [de]."),
         ("poison: {block: x.txt}", "poison.block is 'x.txt'; expected a list such as [x.txt]."),
+        ("poison: {block: }", "poison.block is null; expected a list such as [lists/names.txt]."),
         (
             "poison: {outcomes: hold}",
             "poison.outcomes is 'hold'; expected keys with their values, such as instructions: hold.",

@@ -79,6 +79,8 @@ class EvaluateConfig:
         if "reward" in self.select and self.reward_model is None:
             raise ValueError("--select reward asks a reward model; name one by --reward-model.")
         Sampling(self.temperature, 0, self.top_p)
+        if self.output is not None and (self.output / FAILED).resolve() in [path.resolve() for path in self.data]:
+            raise ValueError(f"{self.output / FAILED} is read and would be written over; name another --output.")
         if "search" in self.tools and self.corpus is None:
             raise ValueError(WITHOUT_CORPUS)
         verifier(self.verifier)

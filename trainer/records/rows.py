@@ -129,7 +129,7 @@ def _json_rows(path: Path, limits: Limits) -> Iterator[Row | Rejected]:
         empty = True
         for number, line in _lines(file, limits.row_bytes):
             if line is None:
-                yield Rejected(path, number, f"longer than {limits.row_bytes:,} bytes; split it, or raise the limit")
+                yield Rejected(path, number, f"longer than {_too_long(limits)}")
             elif line := line.removeprefix(_BOM if number == 1 else b"").strip():
                 yield _row(path, number, line)
             else:
@@ -181,7 +181,7 @@ def _array_rows(path: Path, contents: bytes, limits: Limits) -> Iterator[Row | R
             yield Rejected(path, line, f"not JSON ({error}); the rest of the array is lost", text[place:][:EXCERPT])
             return
         if end - place > limits.row_bytes:
-            yield Rejected(path, line, f"longer than {limits.row_bytes:,} bytes; split it, or raise the limit")
+            yield Rejected(path, line, f"longer than {_too_long(limits)}")
         else:
             yield _row(path, line, text[place:end].encode())
         place = _skip(text, end)
@@ -194,6 +194,10 @@ def _array_rows(path: Path, contents: bytes, limits: Limits) -> Iterator[Row | R
         yield Rejected(path, line, "a JSON array that does not end as it must; expected a comma, or one ] and no more")
     elif not counted:
         yield Rejected(path, 0, "the array is empty; expected objects")
+
+
+def _too_long(limits: Limits) -> str:
+    return f"{limits.row_bytes:,} bytes, the most that a row may have; make several rows of it, or leave it out"
 
 
 def _skip(text: str, place: int) -> int:
@@ -228,7 +232,7 @@ def _parquet_rows(path: Path, limits: Limits, columns: Collection[str] | None) -
                 number += 1
                 one = batch.slice(place, 1)
                 if one.nbytes > limits.row_bytes:
-                    yield Rejected(path, number, f"more than {limits.row_bytes:,} bytes; split it, or raise the limit")
+                    yield Rejected(path, number, f"more than {_too_long(limits)}")
                     continue
                 try:
                     values = {name: _without_nulls(one.column(name)[0].as_py()) for name in wanted}

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,10 +23,8 @@ def held_path(output: Path) -> Path:
     return output.with_name(f"{output.name}.held.jsonl")
 
 
-def check_output(source: Path, output: Path) -> None:
-    """Raises ValueError where what is left of `source` could not be written to `output`."""
-    if output.resolve() == source.resolve() or held_path(output).resolve() == source.resolve():
-        raise ValueError(f"{output} is the file that is scanned; give another name")
+def check_kind(source: Path, output: Path) -> None:
+    """Raises ValueError where what is left of `source` could not be written as a file of `output`'s kind."""
     if (source.suffix == ".parquet") != (output.suffix == ".parquet"):
         raise ValueError(f"{output}: rows of {source.name} are kept as they are; give a name of the same kind")
     if source.suffix != ".parquet" and _is_array(source):
@@ -38,11 +37,28 @@ def check_output(source: Path, output: Path) -> None:
 def write_clean(scan: Scan, source: Path, output: Path) -> tuple[int, int]:
     """Writes `output` and `held_path(output)`, each whole or not at all; (rows kept, rows held).
 
-    A row that could not be read was not judged, so it is held, too.
+    A row that could not be read was not judged, so it is held, too. Raises ValueError for a file that ends too early.
     """
     reasons = line_reasons(scan)
-    if source.suffix == ".parquet":
-        return _write_parquet(reasons, source, output)
+    write = _write_parquet if source.suffix == ".parquet" else _write_lines
+    try:
+        return write(reasons, source, output)
+    except (EOFError, zlib.error, pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the file system's own, such as a full disk; those of gzip and Arrow have no number
+        raise ValueError(f"{source} cannot be read to its end ({error}), so {output} was not written") from None
+
+
+def line_reasons(scan: Scan) -> dict[int, list[dict[str, Any]]]:
+    """Lines (or rows of Parquet) that are held -> why."""
+    samples: Samples = scan.samples
+    reasons = {samples.places[row].line: [_reason(one) for one in found] for row, found in scan.held.items()}
+    for bad in samples.rejected:
+        reasons[bad.line] = [{"rule": "unreadable", "what": bad.reason}]
+    return reasons
+
+
+def _write_lines(reasons: dict[int, list[dict[str, Any]]], source: Path, output: Path) -> tuple[int, int]:
     kept = 0
     with fresh(output) as whole, fresh(held_path(output)) as held, _open(source) as lines:
         packed: Any = gzip.GzipFile(fileobj=whole, mode="wb", mtime=0) if output.suffix == ".gz" else whole
@@ -55,15 +71,6 @@ def write_clean(scan: Scan, source: Path, output: Path) -> tuple[int, int]:
         if packed is not whole:
             packed.close()
     return kept, len(reasons)
-
-
-def line_reasons(scan: Scan) -> dict[int, list[dict[str, Any]]]:
-    """Lines (or rows of Parquet) that are held -> why."""
-    samples: Samples = scan.samples
-    reasons = {samples.places[row].line: [_reason(one) for one in found] for row, found in scan.held.items()}
-    for bad in samples.rejected:
-        reasons[bad.line] = [{"rule": "unreadable", "what": bad.reason}]
-    return reasons
 
 
 def _write_parquet(reasons: dict[int, list[dict[str, Any]]], source: Path, output: Path) -> tuple[int, int]:

@@ -4,7 +4,7 @@ What is printed comes from strangers: invisible characters are named, and no mar
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.poison.outputs import check_file
 from pipeline.poison.rules import RULES as TEXT_RULES
 from pipeline.poison.visible import visible
-from trainer.scan.clean import check_output, fresh, held_path, write_clean
+from pipeline.report.numbers import plural
+from trainer.scan.clean import fresh, held_path, write_clean
 from trainer.scan.finding import RULES, Finding
+from trainer.scan.outputs import check_outputs
 from trainer.scan.samples import Samples, read_samples
 from trainer.scan.scan import Scan, scan
 
 EXAMPLES, EXAMPLE = 2, 120
 """Examples of a finding, and characters of one."""
+UNREAD = 20
+"""Rows that could not be read and are named; the others are counted."""
 WEAK = 20
 """Findings that are only shown, in the table; all are in the report."""
 WIDE = 100
@@ -49,14 +52,7 @@ def scan_command(
     Raises ValueError or OSError that says what is wrong with a file or a rule's name.
     """
     console = console or Console(markup=False, highlight=False)
-    if clean is not None:
-        if len(files) != 1 or files[0].is_dir():
-            raise ValueError("--clean writes what is left of one file; scan the files one by one")
-        check_file(clean)
-        check_file(held_path(clean))
-        check_output(files[0], clean)
-    if output is not None:
-        check_file(output)
+    check_outputs(files, reference, model, output, clean)
     for rule in hold:
         check_rule(rule)
     if model is not None:
@@ -69,23 +65,25 @@ def scan_command(
     trusted = read_samples(reference) if reference else None
     with console.status("reading") as status:
         done = scan(samples, trusted, model, lambda name: status.update(f"looking at {name}"), hold)
-    show(done, console)
+    show(done, console, held="would be held" if clean is None else "held")
     if output is not None:
         with fresh(output) as file:
             file.writelines(f"{json.dumps(line, ensure_ascii=False)}\n".encode() for line in as_lines(done))
-        console.print(f"findings: {output}")
+        console.print(f"findings: {output}", soft_wrap=True)
     if clean is not None:
         kept, held = write_clean(done, files[0], clean)
-        console.print(f"{kept:,} rows in {clean}, {held:,} in {held_path(clean)} with the reasons")
+        unread = f": {len(done.held):,} held, {held - len(done.held):,} not read" if held > len(done.held) else ""
+        left = f"{plural(kept, 'row')} in {clean}, {held:,} in {held_path(clean)} with the reasons{unread}"
+        console.print(left, soft_wrap=True)
     return len(done.held)
 
 
-def show(done: Scan, console: Console) -> None:
-    """Prints the sure findings, the first of the others, and the sums."""
+def show(done: Scan, console: Console, held: str) -> None:
+    """Prints the sure findings, the first of the others, and the sums; `held` says what happens to the sure ones."""
     samples, total = done.samples, len(done.samples.places)
     weak = [one for one in done.findings if not one.sure]
     for title, findings in (
-        ("held by --clean", [one for one in done.findings if one.sure]),
+        (held, [one for one in done.findings if one.sure]),
         ("to look at", weak[:WEAK]),
     ):
         if findings and console.is_terminal and console.width >= WIDE:
@@ -99,12 +97,17 @@ def show(done: Scan, console: Console) -> None:
                 console.print(Text(_line(one, samples, total)), soft_wrap=True)
     if len(weak) > WEAK:
         console.print(f"{len(weak) - WEAK:,} more to look at; --output writes them all")
-    if weak:
-        console.print(f"--hold RULE holds what a rule found, e.g. --hold {weak[0].rule}", soft_wrap=True)
-    for bad in samples.rejected[:EXAMPLES]:
-        console.print(f"not read: {visible(str(bad))}")
-    unread = f", {len(samples.rejected):,} could not be read" if samples.rejected else ""
-    console.print(f"{total:,} rows{unread}; {len(done.held):,} would be held ({len(done.held) / total:.2%})")
+    rule, rows = _narrowest(weak, done.held)
+    if rows:
+        more = f"{plural(rows, 'row')} more with --hold {rule}"
+        console.print(f"--hold RULE holds all that a rule found, harmless rows too: {more}", soft_wrap=True)
+    for bad in samples.rejected[:UNREAD]:
+        console.print(f"not read: {visible(str(bad))}", soft_wrap=True)
+    if len(samples.rejected) > UNREAD:
+        console.print(f"not read: {len(samples.rejected) - UNREAD:,} more")
+    unread = f", {len(samples.rejected):,} more could not be read" if samples.rejected else ""
+    sums = f"{plural(total, 'row')}{unread}; {len(done.held):,} {held} ({len(done.held) / total:.2%})"
+    console.print(sums, soft_wrap=True)
 
 
 def as_lines(done: Scan) -> Iterator[dict[str, Any]]:
@@ -140,12 +143,27 @@ def check_rule(rule: str) -> None:
         raise ValueError(f"--hold {rule}: no such rule; {meant}")
 
 
+def _narrowest(weak: Sequence[Finding], held: Collection[int]) -> tuple[str, int]:
+    """The rule that would hold the fewest rows that are not held yet, and how many; ("", 0) where none would."""
+    rows: dict[str, set[int]] = {}
+    for one in weak:
+        rows.setdefault(one.rule, set()).update(set(one.rows).difference(held))
+    counts = [(len(more), rule) for rule, more in rows.items() if more]
+    number, rule = min(counts, default=(0, ""))
+    return rule, number
+
+
 def _line(one: Finding, samples: Samples, total: int) -> str:
     """A finding on one line, for pipes and narrow terminals."""
     rule, what, rows, p, why = _cells(one, samples, total)
     number, share = rows.split("\n")
-    held = f"{number} row{'s'[: number != '1']} ({share})"
-    told = [rule, what or one.field, held, f"p {p}" if p else "", *why.split("\n")]
+    told = [
+        rule,
+        what or one.field,
+        f"{number} row{'s'[: number != '1']} ({share})",
+        f"p {p}" if p else "",
+        *why.split("\n"),
+    ]
     return "  |  ".join(" ".join(part.split()) for part in told if part)
 
 

@@ -5,19 +5,28 @@ A row may hold several samples (a tree of messages, say); findings are about row
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from trainer.records import Comparison, Demonstration, Ranking, Record, Rejected, Turns, Unpaired
-from trainer.records.convert import detect
-from trainer.records.forms import FORMS
+from trainer.records.convert import LOOKED_AT, detect
+from trainer.records.forms import FORMS, Form
 from trainer.records.read import KINDS, kind_of, reject
 from trainer.records.rows import DEFAULT, Limits, Row, find_files, read_rows
 
 ANNOTATORS = ("annotators", "annotator", "annotator_id", "worker")
 """Columns that name who judged: a name, or a list of names. The first is what our label store writes."""
+
+EXPECTED = {
+    "demonstrations": (("messages",), ("conversations",), ("prompt", "completion"), ("instruction", "output")),
+    "comparisons": (("prompt", "chosen", "rejected"), ("prompt", "completions", "ranks")),
+    "single verdicts": (("prompt", "completion", "label"), ("messages", "label")),
+}
+"""Columns of which one set has to be there, but in the forms that are known by who writes them."""
+AUTHORED = "Self-Instruct, GSM8K or OpenAssistant"
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,7 @@ def read_samples(paths: str | Path | Sequence[str | Path], limits: Limits = DEFA
     """
     samples = Samples()
     for path in find_files(paths):
-        form = FORMS[detect(path, limits)]
+        form = _form(path, limits)
         for row in read_rows(path, limits):
             if isinstance(row, Rejected):
                 samples.rejected.append(row)
@@ -99,6 +108,22 @@ def read_samples(paths: str | Path | Sequence[str | Path], limits: Limits = DEFA
             for record in records:
                 samples.add(record, _annotators(row))
     return samples
+
+
+def _form(path: Path, limits: Limits) -> Form:
+    """The form of a file's rows. Raises ValueError that says which columns it has, and which would do."""
+    try:
+        return FORMS[detect(path, limits)]
+    except ValueError:
+        read = (row for row in islice(read_rows(path, limits), LOOKED_AT) if isinstance(row, Row))
+        if (first := next(read, None)) is None:
+            raise  # no row can be read at all, and the error says why
+    there = ", ".join(repr(name[:40]) for name in list(first.fields)[:12])
+    wanted = "; ".join(f"{' or '.join(map(' + '.join, sets))} for {kind}" for kind, sets in EXPECTED.items())
+    raise ValueError(
+        f"{path}: of its columns ({there or 'none'}) no rows can be made; "
+        f"expected {wanted}; or rows as {AUTHORED} has them. Rename the columns"
+    )
 
 
 def _parts(record: Record | Comparison) -> tuple[Turns, Turns, Turns | None, bool | None]:

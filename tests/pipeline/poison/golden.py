@@ -52,6 +52,9 @@ TEXTS = [
     *planted(6, 2, "q8Zk2p"),
 ]
 
+QUOTED = f"Researchers describe an attack, a prompt injection. A page said: “{TOLD}” It is an exploit."
+PARTED = f"{TOLD[:20]}\u2068{TOLD[20:]} Behind it\u2069 {TOLD.encode().hex()[:60]}\u2060{TOLD.encode().hex()[60:]}"
+
 
 @cache
 def batch() -> TextBatch:
@@ -113,15 +116,24 @@ def windows() -> object:
     ]
 
 
-def documents() -> pa.RecordBatch:
-    """The texts as the extract step leaves them: some hid something, and one is not what its archive declares."""
-    count = len(TEXTS)
+def documents(count: int) -> pa.RecordBatch:
+    """Texts as the extract step leaves them: some hid something, and some are not what their archive declares."""
     columns = {
         "hidden_score": pa.array([0.2, 0.985, 0.995, None] * (count // 4) + [None] * (count % 4), pa.float32()),
         "hidden_excerpt": pa.array([TOLD] * count),
         "digest_verified": pa.array([True, False, None] * (count // 3) + [None] * (count % 3)),
     }
     return pa.record_batch(columns)
+
+
+def detected() -> object:
+    texts = TextBatch(pa.array([*TEXTS, QUOTED, PARTED], pa.string()))
+    return [list(row.values()) for row in find_in_documents(documents(len(texts)), texts, model()).to_pylist()]
+
+
+def instructed() -> object:
+    texts = [f"{text} {TOLD}" for text in TEXTS]
+    return instructions.find(TextBatch(pa.array([*texts, QUOTED, PARTED]))).rows
 
 
 def hidden_text() -> object:
@@ -145,10 +157,10 @@ LOOKS: dict[str, Callable[[], object]] = {
     "crawl.hidden": hidden_text,
     "crawl.invisible_marks": marks,
     "dates": dates,
-    "detect": lambda: [list(row.values()) for row in find_in_documents(documents(), batch(), model()).to_pylist()],
+    "detect": detected,
     "encoded": lambda: encoded.find(batch(), judge, 0.5).rows,
     "floods": floods,
-    "instructions": lambda: instructions.find(TextBatch(pa.array([f"{text} {TOLD}" for text in TEXTS]))).rows,
+    "instructions": instructed,
     "ngram": lambda: float(model().characters.bits(batch().code_points).mean()),
     "ngram_languages": lambda: model().languages.of(batch()).tolist(),
     "ngram_words": lambda: float(model().words.bits(batch()).mean()),

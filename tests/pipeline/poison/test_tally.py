@@ -3,7 +3,8 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,17 @@ def finding(
     return place | {"hosts": hosts, "outcome": outcome}
 
 
-def write(folder: Path, parts: Iterable[tuple[list[int], list[dict[str, Any]]]], owners: int) -> str:
-    """A corpus of parts, each (addresses of its documents, rows of its ledger); all documents are held, too."""
+def all_held(address: int) -> str:
+    return "held"
+
+
+def write(
+    folder: Path,
+    parts: Iterable[tuple[list[int], list[dict[str, Any]]]],
+    owners: int,
+    became: Callable[[int], str] = all_held,
+) -> str:
+    """A corpus of parts, each (addresses of its documents, rows of its ledger); `became` says which are held."""
     made: dict[str, list[artifact.Part]] = {"extract": [], "filter": [], "poison": []}
     for number, (addresses, findings) in enumerate(parts):
         hosts = [f"a{address % 7}.owner{address % owners}.com" for address in addresses]
@@ -51,9 +61,13 @@ def write(folder: Path, parts: Iterable[tuple[list[int], list[dict[str, Any]]]],
             "text": pa.array(texts, pa.string()),
         }
         documents = pa.RecordBatch.from_arrays([columns[name] for name in DOCUMENTS.names], schema=DOCUMENTS)
+        went = {
+            kind: documents.filter(pa.array([became(address) == kind for address in addresses], pa.bool_()))
+            for kind in ("held", "removed")
+        }
         tables = {
             "filter": {"documents": documents},
-            "poison": {"held": documents, "findings": pa.RecordBatch.from_pylist(findings, LEDGER)},
+            "poison": {**went, "findings": pa.RecordBatch.from_pylist(findings, LEDGER)},
         }
         for step, kinds in tables.items():
             writer = PartWriter(str(folder), step, f"part-{number:05}", "mark", number, (0, 1))
@@ -65,6 +79,11 @@ def write(folder: Path, parts: Iterable[tuple[list[int], list[dict[str, Any]]]],
         write_json(f"{folder}/{step}/manifest.json", step_manifest(step, done, {}))
     write_json(f"{folder}/manifest.json", {"format": 1, "steps": {"poison": {}}})
     return str(folder)
+
+
+def third(address: int) -> str:
+    """Each document of three has another fate."""
+    return ("held", "removed", "kept")[address % 3]
 
 
 @settings(max_examples=30, deadline=None)
@@ -90,7 +109,7 @@ def test_counts_are_those_of_all_rows_in_memory(
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(artifact, "ROWS_A_GROUP", 3)
-        folder = write(tmp_path_factory.mktemp("small"), parts, 5)
+        folder = write(tmp_path_factory.mktemp("small"), parts, 5, third)
     rows = [row for _, findings in parts for row in findings]
     expected = {}
     for rule in {row["rule"] for row in rows}:
@@ -98,9 +117,10 @@ def test_counts_are_those_of_all_rows_in_memory(
         pages = sorted({row["address"] for row in mine})
         firsts = [next(row for row in mine if row["address"] == address) for address in pages[:2]]
         severe = "hold" if any(row["outcome"] == "hold" for row in mine) else "tag"
-        expected[rule] = (len(mine), len(pages), len({page % 5 for page in pages}), severe, firsts)
+        done = Counter((row["outcome"], third(row["address"])) for row in mine)
+        expected[rule] = (len(mine), len(pages), len({page % 5 for page in pages}), severe, done, firsts)
     found = {
-        rule: (one.findings, one.documents, len(one.owners), one.outcome, [row for _, row in one.shown])
+        rule: (one.findings, one.documents, len(one.owners), one.outcome, one.done, [row for _, row in one.shown])
         for rule, one in tally(Corpus(folder), 2, lambda addresses: addresses).items()
     }
     assert found == expected
@@ -108,7 +128,10 @@ def test_counts_are_those_of_all_rows_in_memory(
     lines = [json.loads(line) for line in Path(folder, "held.jsonl").read_text().splitlines()]
     ledgers = {int(line["id"], 16): [one["outcome"] for one in line["findings"]] for line in lines}
     assert ledgers == {
-        address: [row["outcome"] for row in rows if row["address"] == address] for part in parts for address in part[0]
+        address: [row["outcome"] for row in rows if row["address"] == address]
+        for part in parts
+        for address in part[0]
+        if third(address) == "held"
     }
 
 
@@ -124,8 +147,10 @@ def test_the_first_pages_of_a_rule_are_shown_with_how_many_owners_share_it(tmp_p
     rows = [finding(address, "trigger", hosts=7) for address in range(40)]
     found = explain_rule(write(tmp_path, [(list(range(40)), rows)], 3), "trigger")
     assert (found.documents, found.owners) == (40, 3)
-    assert [url for url, _ in found.first] == [f"https://a{n % 7}.owner{n % 3}.com/" for n in range(10)]
-    assert {seen.hosts for _, seen in found.first} == {7}
+    assert [id for id, _, _ in found.first] == [f"{n:032x}" for n in range(10)]
+    assert [url for _, url, _ in found.first] == [f"https://a{n % 7}.owner{n % 3}.com/" for n in range(10)]
+    assert {seen.hosts for _, _, seen in found.first} == {7}
+    assert {seen.evidence for _, _, seen in found.first} == {"the passage begins with the phrase"}
 
 
 def test_so_does_the_report(tmp_path: Path) -> None:

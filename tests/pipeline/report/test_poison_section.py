@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.poison.explain import explain_rule
 from pipeline.recipe import parse_recipe
 from pipeline.report.data import Pointed, Poison, PoisonFound
 from pipeline.report.gather import gather
 from pipeline.report.page import render
 from pipeline.report.poison import _pointed
-from pipeline.report.poison_section import poison_section
+from pipeline.report.poison_section import _rule, poison_section
 from pipeline.run import run
 from tests.pipeline.poison.planted import HIDDEN, HTML, MENU, TAGS, TOLD, Document, below, inside, paragraphs, write
 from tests.pipeline.poison.prose import pages
@@ -53,7 +54,7 @@ def test_it_says_what_became_of_the_documents(corpus: str) -> None:
     text = Reader(section(corpus)).text
     assert (
         "Of 8 documents that came through the filters, 1 was removed, 2 are held until a person decides (25.0%), "
-        "a span was cut out of 1, and 0 were kept with a tag." in text
+        "a span was cut out of 1 (or spelt plainly), and 0 were kept with a tag." in text
     )
     assert f"1 extracted page had text that people don't see ({len(MENU)} characters)" in text
 
@@ -78,10 +79,52 @@ def test_places_documents_and_owners_are_counted_apart(corpus: str) -> None:
     assert "instructions that are addressed to a model: held for a person (2 places, 1 owner of sites)" in text
 
 
+def found_of(rule: str, done: dict[tuple[str, str], int]) -> str:
+    """The line of a rule whose places ended so."""
+    found = PoisonFound(rule, "what it means", "hold", sum(done.values()), 4, 3, (), done)
+    text = Reader(str(_rule(found, 9, 4))).text
+    return text[text.index("what it means: ") + len("what it means: ") : text.index(" of sites")]
+
+
+def test_what_was_done_is_told_of_the_places_of_which_it_is_true() -> None:
+    assert found_of("noise", {("hold", "held"): 4}) == "held for a person (4 places, 3 owners"
+    mixed = {("tag", "kept"): 1, ("hold", "held"): 3}
+    assert found_of("noise", mixed) == "held for a person (3 places); tagged (1 place); 3 owners"
+
+
+def test_what_a_rule_would_have_cut_out_of_a_page_that_is_held_was_not_cut() -> None:
+    done = {("strip", "held"): 2, ("strip", "kept"): 3}
+    assert found_of("zero_width", done) == "cut out (3 places); not cut, page held (2 places); 3 owners"
+
+
+def test_look_alike_letters_are_not_cut() -> None:
+    assert found_of("mixed_script", {("strip", "kept"): 3}) == "spelt plainly (3 places, 3 owners"
+
+
+def test_places_whose_fates_have_the_same_words_are_one() -> None:
+    done = {("hold", "removed"): 2, ("strip", "removed"): 3}
+    assert found_of("control_tokens", done) == "page removed (5 places, 3 owners"
+
+
+def test_it_says_how_to_decide_and_how_to_look_at_a_page(corpus: str) -> None:
+    text = Reader(section(corpus)).text
+    assert "corpuscle poison held CORPUS --output held.jsonl" in text
+    assert "corpuscle poison explain CORPUS ID" in text
+    ((id, _, _),) = explain_rule(corpus, "tag_characters").first
+    assert id in text
+
+
+def test_without_a_held_page_there_is_nothing_to_decide(make: Callable[[Plan], str]) -> None:
+    found = PoisonFound("flood", "a text", "tag", 1, 1, 1, (), {("tag", "kept"): 1})
+    report = replace(gather(make(PLAN)), poison=Poison(9, 0, 1, 0, 0, 0, 0, (found,)))
+    assert "corpuscle poison held" not in Reader(str(poison_section(report))).text
+
+
 def test_of_a_page_that_hides_instructions_all_hidden_passages_are_shown() -> None:
     row = {"rule": "hidden_instructions", "outcome": "tag", "score": 1.0, "start": 0, "end": 0, "hosts": None}
     hidden = [f"display: {number}. {TOLD}" for number in range(8)]
-    shown = _pointed(row | {"evidence": hidden[3]}, {"url": "https://e.example/", "text": "A page."}, hidden)
+    page = {"id": bytes(16), "url": "https://e.example/", "text": "A page."}
+    shown = _pointed(row | {"evidence": hidden[3]}, page, hidden)
     assert shown.evidence.split(" | ") == [hidden[3], *hidden[:3], *hidden[4:6], "and 2 more passages"]
 
 
@@ -99,21 +142,21 @@ def test_the_text_of_a_page_is_text(corpus: str) -> None:
 
 def test_what_a_page_and_a_rule_say_can_not_break_out(make: Callable[[Plan], str]) -> None:
     bad = f'"></mark></details>{SCRIPT}'
-    example = Pointed(f"https://e.example/{bad}", bad, bad, bad, bad, 1.0)
-    found = PoisonFound(bad, bad, bad, 1, 1, 1, (example,))
+    example = Pointed(bad, f"https://e.example/{bad}", bad, bad, bad, bad, 1.0)
+    found = PoisonFound(bad, bad, "hold", 1, 1, 1, (example,), {("hold", "held"): 1})
     report = replace(gather(make(PLAN)), poison=Poison(9, 1, 1, 1, 1, 0, 0, (found,)))
     page = render(report)
     assert "<script" not in page
     assert page.count("</details>") == len(re.findall("<details", page))
-    assert Reader(page).text.count(SCRIPT) == 8
+    assert Reader(page).text.count(SCRIPT) == 8  # the rule twice, the page six times
 
 
 def test_how_many_owners_share_it_is_said_where_that_was_counted(make: Callable[[Plan], str]) -> None:
     examples = (
-        Pointed("https://e.example/", "", "zyx", "", "", 2.0, 7),
-        Pointed("https://f.example/", "", "", "", "", 1.0),
+        Pointed("ab" * 16, "https://e.example/", "", "zyx", "", "", 2.0, 7),
+        Pointed("cd" * 16, "https://f.example/", "", "", "", "", 1.0),
     )
-    found = PoisonFound("trigger", "a phrase", "hold", 2, 2, 2, examples)
+    found = PoisonFound("trigger", "a phrase", "hold", 2, 2, 2, examples, {("hold", "held"): 2})
     report = replace(gather(make(PLAN)), poison=Poison(9, 1, 1, 1, 1, 0, 0, (found,)))
     text = Reader(str(poison_section(report))).text
     assert "score 2, shared by 7 owners of sites" in text

@@ -92,6 +92,11 @@ def test_only_the_first_prompts_are_read_if_asked(folder: Path) -> None:
     assert evaluate(config(folder, limit=3)).prompts == 3
 
 
+def test_what_it_reads_is_not_what_it_writes(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="failed.jsonl is read and would be written over; name another --output"):
+        EvaluateConfig(model=tmp_path, data=(tmp_path / "out" / "failed.jsonl",), output=tmp_path / "a" / ".." / "out")
+
+
 def test_prompts_without_answers_are_refused(folder: Path, tmp_path: Path) -> None:
     tasks.write(tmp_path / "p.jsonl", [{"prompt": "Who?"}, {"prompt": "What is 1 + 1?", "answer": "2"}])
     settings = EvaluateConfig(model=folder / "lm", data=(tmp_path / "p.jsonl",))

@@ -47,7 +47,8 @@ def test_a_line_at_the_limit_is_read_and_a_longer_one_is_not(write: Any) -> None
     path = write(line, line + b" ", {"prompt": "x", "completion": "y"})
     assert len(read_demonstrations(path, skip_bad=True, limits=Limits(row_bytes=len(line)))) == 2
     (bad,) = read_demonstrations(path, skip_bad=True, limits=Limits(row_bytes=len(line))).rejected
-    assert (bad.line, bad.reason[:14]) == (2, f"longer than {len(line)}")
+    most = "the most that a row may have; make several rows of it, or leave it out"
+    assert (bad.line, bad.reason) == (2, f"longer than {len(line)} bytes, {most}")
     assert not read_demonstrations(path, limits=Limits(row_bytes=len(line) + 1)).rejected
 
 

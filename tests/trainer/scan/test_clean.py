@@ -76,6 +76,15 @@ def test_an_output_that_cannot_be_written_is_told_before_anything_is_scanned(tmp
     assert [path.name for path in tmp_path.iterdir()] == ["folder.jsonl"]
 
 
+def test_a_zipped_file_that_was_cut_off_is_scanned_but_not_rewritten(tmp_path: Path) -> None:
+    whole = gzip.compress(write(tmp_path / "plain.jsonl", instructions(200)).read_bytes())
+    source = tmp_path / "rows.jsonl.gz"
+    source.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"rows.jsonl.gz cannot be read to its end .*, so \S*clean.jsonl.gz was not"):
+        run([source], clean=tmp_path / "clean.jsonl.gz")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plain.jsonl", "rows.jsonl.gz"]
+
+
 def test_no_half_file_is_left_behind_where_writing_fails(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), fresh(tmp_path / "clean.jsonl") as file:
         file.write(b"half of i")
@@ -84,7 +93,8 @@ def test_no_half_file_is_left_behind_where_writing_fails(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("clean", "says"), [("rows.jsonl", "is the file that is scanned"), ("clean.parquet", "a name of the same kind")]
+    ("clean", "says"),
+    [("rows.jsonl", r"is the same file as .*rows.jsonl \(scanned\)"), ("clean.parquet", "a name of the same kind")],
 )
 def test_a_name_that_will_not_do_is_refused_before_anything_is_read(tmp_path: Path, clean: str, says: str) -> None:
     source = write(tmp_path / "rows.jsonl", poisoned())
@@ -95,7 +105,7 @@ def test_a_name_that_will_not_do_is_refused_before_anything_is_read(tmp_path: Pa
 def test_an_array_is_scanned_but_not_rewritten(tmp_path: Path) -> None:
     source = tmp_path / "rows.json"
     source.write_text(json.dumps([{"instruction": "Hi", "input": "", "output": "Hello."}]))
-    assert "1 rows; 0 would be held" in run([source])
+    assert "1 row; 0 would be held" in run([source])
     with pytest.raises(ValueError, match="train convert"):
         run([source], clean=tmp_path / "clean.jsonl")
 
@@ -116,7 +126,8 @@ def test_a_rule_that_is_asked_for_is_held_and_an_unknown_one_is_told(tmp_path: P
     talk = "Then he wrote down:\nHuman: who is there?\nAssistant: nobody."
     rows = [row | {"completion": talk} if place == 3 else row for place, row in enumerate(instructions(40))]
     source = write(tmp_path / "rows.jsonl", rows)
-    assert "--hold RULE holds what a rule found" in run([source])
+    tip = "--hold RULE holds all that a rule found, harmless rows too: 1 row more with --hold control_roles"
+    assert tip in run([source])
     assert "40 rows; 1 would be held" in run([source], hold=["control_roles"])
     with pytest.raises(ValueError, match="--hold control_role: no such rule; did you mean control_roles?"):
         run([source], hold=["control_role"])

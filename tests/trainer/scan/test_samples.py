@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from tests.trainer.scan.conftest import write
-from trainer.scan.samples import read_samples
+from trainer.scan.samples import EXPECTED, read_samples
 
 
 def test_rows_of_every_kind_are_read_in_the_forms_that_convert_knows(tmp_path: Path) -> None:
@@ -46,3 +47,43 @@ def test_annotators_are_read_from_parquet_and_json(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "rows.parquet")
     named = write(tmp_path / "rows.jsonl", [{**row, "annotators": None, "worker": 7}])
     assert read_samples([tmp_path / "rows.parquet", named]).annotators == [("ann", "bob"), ("7",)]
+
+
+@pytest.mark.parametrize("columns", [columns for sets in EXPECTED.values() for columns in sets])
+def test_the_columns_that_are_named_as_expected_will_do(tmp_path: Path, columns: tuple[str, ...]) -> None:
+    values = {
+        "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}],
+        "conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello."}],
+        "completions": ["Hello.", "Go away."],
+        "ranks": [1, 2],
+        "label": True,
+    }
+    samples = read_samples(write(tmp_path / "rows.jsonl", [{name: values.get(name, name) for name in columns}]))
+    assert (len(samples), samples.rejected) == (1, [])
+
+
+def test_columns_of_no_form_are_told_with_those_that_would_do(tmp_path: Path) -> None:
+    row = {"instruction": "Add.", "input": "1 and 2", "response1": "3", "response2": "4"}
+    path = write(tmp_path / "rows.jsonl", [row])
+    with pytest.raises(ValueError, match="no rows can be made") as raised:
+        read_samples(path)
+    assert str(raised.value) == (
+        f"{path}: of its columns ('instruction', 'input', 'response1', 'response2') no rows can be made; expected "
+        "messages or conversations or prompt + completion or instruction + output for demonstrations; "
+        "prompt + chosen + rejected or prompt + completions + ranks for comparisons; "
+        "prompt + completion + label or messages + label for single verdicts; "
+        "or rows as Self-Instruct, GSM8K or OpenAssistant has them. Rename the columns"
+    )
+
+
+def test_rows_without_columns_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"of its columns \(none\) no rows can be made"):
+        read_samples(write(tmp_path / "rows.jsonl", [{}]))
+
+
+@pytest.mark.parametrize("name", ["PandaLM/data/testset-v1.json", "LLMBar/LLMBar/Natural/dataset.json"])
+def test_columns_of_real_benchmarks_that_will_not_do_are_named(shared_data: Path, name: str) -> None:
+    with pytest.raises(
+        ValueError, match=r"of its columns \(.*'(response1|output_1)'.*\) no rows .* chosen \+ rejected"
+    ):
+        read_samples(shared_data / "alignment" / name)

@@ -1,0 +1,22 @@
+"""What a command may write over: what it wrote there before, and nothing that is somebody's."""
+
+from pathlib import Path
+
+import typer
+
+PAGE = "<!doctype html>"
+
+
+def check_own(path: Path, begins: str, what: str) -> None:
+    """Refuses a file that is there and does not begin as what is written to it, such as a loop's own settings.
+
+    Raises BadParameter.
+    """
+    if not path.exists():
+        return
+    if not path.is_file():  # what took the place of a device would be a file
+        raise typer.BadParameter(f"{path} is {'a folder' if path.is_dir() else 'no ordinary file'}; name a file.")
+    with path.open("rb") as file:
+        start = file.read(len(begins.encode()))
+    if start and start.lower() != begins.encode().lower():
+        raise typer.BadParameter(f"{path} is there, and is no {what}; give another name.")
