@@ -15,8 +15,8 @@ def check_file(path: str | Path) -> None:
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a folder; name a file", str(path))
-    if path.exists() and not path.is_file():  # what takes its place would be a file: of /dev/null, say
-        raise OSError(errno.EINVAL, "is no file that can be replaced; name one", str(path))
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "is a device or a pipe, which would be replaced by a file; name a file", str(path))
     folder = path.absolute().parent
     while not folder.exists():
         folder = folder.parent

@@ -29,8 +29,6 @@ def check_outputs(
     written += [("--output", output)] if output is not None else []
     for _, path in written:
         check_file(path)
-        if path.exists() and not path.is_file():
-            raise ValueError(f"{path} is a device or a pipe, which would be replaced by a file; name a file")
     read = [("scanned", path) for path in find_files(files)]
     read += [("--reference", path) for path in find_files(reference)] if reference else []
     _check_distinct([*read, *written])

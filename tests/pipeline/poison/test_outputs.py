@@ -30,3 +30,8 @@ def test_where_nothing_can_be_written_the_name_and_the_reason_are_told(tmp_path:
         check_file(tmp_path / name)
     assert told.value.filename == str(tmp_path / name)
     assert says.format(folder=tmp_path) in told.value.strerror
+
+
+def test_what_is_no_ordinary_file_is_not_replaced_by_one() -> None:
+    with pytest.raises(OSError, match="is a device or a pipe"):
+        check_file("/dev/null")

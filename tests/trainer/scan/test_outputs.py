@@ -104,6 +104,6 @@ def test_nothing_is_written_into_a_checkpoint_that_is_read(folder: Path) -> None
 @pytest.mark.parametrize("option", ["output", "clean"])
 def test_a_pipe_is_not_replaced_by_a_file(folder: Path, option: str) -> None:
     os.mkfifo(folder / "pipe.jsonl")
-    with pytest.raises(ValueError, match="pipe.jsonl is a device or a pipe"):
+    with pytest.raises(OSError, match="is a device or a pipe, which would be replaced by a file.*pipe.jsonl"):
         check(**{option: "pipe.jsonl"})
     assert (folder / "pipe.jsonl").is_fifo()
