@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from corpuscle.flywheel.options import FOLDER, FolderOption, opened
+from corpuscle.flywheel.options import FOLDER, FolderOption, now, opened
 from corpuscle.label.options import end_on_signals, out
 from corpuscle.terminal import plain
 
@@ -62,7 +62,7 @@ def up(
             tell(f"Airflow: {airflow.home.url}")
             tell(f"login:   {USER}, with the password in {airflow.home.login_file}")
             for dag in airflow.api.dags():
-                tell(f"  {_told(dag)}")
+                tell(f"  {told(dag)}")
             console.print("Ctrl-C ends it.")
             webhooks = Webhooks(labels, database, names, receiver, secret, tell)
             try:
@@ -72,9 +72,10 @@ def up(
     console.print("stopped")
 
 
-def _told(dag: "Dag") -> str:
+def told(dag: "Dag") -> str:
     if dag.paused:
         return f"{dag.id}: paused; its page has the switch"
     if dag.next_run is None:
         return f"{dag.id}: {dag.schedule or 'when it is asked to'}"
-    return f"{dag.id}: next at {dag.next_run:%Y-%m-%d %H:%M} UTC ({dag.schedule})"
+    when = f"next at {dag.next_run:%Y-%m-%d %H:%M} UTC" if dag.next_run > now() else "runs at once"
+    return f"{dag.id}: {when} ({dag.schedule})"

@@ -10,8 +10,12 @@ PAGE = "<!doctype html>"
 def check_own(path: Path, begins: str, what: str) -> None:
     """Refuses a file that is there and does not begin as what is written to it, such as a loop's own settings.
 
-    Raises BadParameter.
+    Makes the folder that it is to be in. Raises BadParameter.
     """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # such as a file in its place
+        raise typer.BadParameter(f"{path.parent} can't be made ({error.strerror}); name a file in a folder.") from None
     if not path.exists():
         return
     if not path.is_file():  # what took the place of a device would be a file

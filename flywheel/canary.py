@@ -10,6 +10,7 @@ taken back within 50 reported conversations, and 5 in 100 within 200; of those t
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 
 import sqlalchemy as sql
 from scipy.special import bdtrc
@@ -24,6 +25,8 @@ LEAST = 5
 """Reported conversations of its own below which a canary is not taken back. Chosen: less is one angry afternoon."""
 
 CHANCE = 0.01
+
+HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,14 @@ def time_left(tried: Iterable[Promotion], hours: float, now: datetime) -> timede
     """
     since = began((row.made for row in tried), now)
     return timedelta(hours=hours) - (now - (since or now))
+
+
+def takes_over(left: timedelta) -> str:
+    """When a canary takes over, in words."""
+    if left <= timedelta():
+        return "it takes over with the next tick"
+    minutes = ceil(left / timedelta(minutes=1))
+    return f"it takes over in {left / HOUR:.1f} hours" if left >= HOUR else f"it takes over in {minutes} min"
 
 
 def canary_tally(session: Session, found: Live, now: datetime) -> Tally | None:

@@ -3,21 +3,36 @@
 Paths in it are relative to that folder, so that a command from cron means the same files as one from a terminal.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticKnownError
 
-from pipeline.yaml_lines import LARGEST, Place, lines_of, too_large
+from labeling.store.database import check_url
+from pipeline.recipe_faults import as_yaml, expected
+from pipeline.yaml_lines import LARGEST, Place, line_of, lines_of, too_large
 
 FILE = "flywheel.yaml"
 STORE = "sqlite:///store.sqlite"
 _SQLITE = "sqlite:///"
 
-Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
+
+def _no_bool(value: Any) -> Any:
+    """Python takes true for 1; a text is taken all the same, as YAML reads 1e-4 as one."""
+    if isinstance(value, bool):
+        raise PydanticKnownError("float_type")
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
+Whole = Annotated[int, BeforeValidator(_no_bool), Field(ge=0)]
+Number = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Positive = Annotated[Number, Field(gt=0)]
+Switch = Annotated[bool, Field(strict=True)]
 
 
 class ConfigError(ValueError):
@@ -45,6 +60,13 @@ class Label(_Keys):
     draft_url: str | None = None
     draft_model: str | None = None
 
+    @field_validator("draft_url")
+    @classmethod
+    def _with_scheme(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"https?://[^\s/]", value):
+            raise ValueError("expected an address such as http://127.0.0.1:8000/v1")  # and no word of a key in it
+        return value
+
 
 class Decide(_Keys):
     """When to train: so many new corrections, a cluster's share of the new misbehaviours, or so many days."""
@@ -52,7 +74,7 @@ class Decide(_Keys):
     corrections: Count = 20
     cluster_rate: Share = 0.05
     days: Positive = 7.0
-    cooldown_hours: Annotated[float, Field(ge=0)] = 6.0
+    cooldown_hours: Annotated[Number, Field(ge=0)] = 6.0
 
 
 class Train(_Keys):
@@ -62,13 +84,13 @@ class Train(_Keys):
     """
 
     steps: Count = 200
-    replay: Annotated[float, Field(ge=0)] = 1.0
+    replay: Annotated[Number, Field(ge=0)] = 1.0
     learning_rate: Positive | None = None
     batch_tokens: Count | None = None
     lora_rank: Count | None = None
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Whole = 0
     device: str = "auto"
-    preferences: Annotated[int, Field(ge=0)] = 0
+    preferences: Whole = 0
 
 
 class Gate(_Keys):
@@ -77,10 +99,10 @@ class Gate(_Keys):
     held_out: Share = 0.3
     minimum_cases: Count = 20
     tolerance: Share = 0.02
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    confidence: Annotated[Number, Field(gt=0.5, lt=1)] = 0.95
     evaluation: Path | None = None
     """General questions with checks, JSON Lines: what must not become worse."""
-    attacks: bool = True
+    attacks: Switch = True
     """Whether the red team's attacks are put to both checkpoints."""
     max_tokens: Count = 128
 
@@ -91,7 +113,7 @@ class Promote(_Keys):
     After `hours` it takes over in full, or is rolled back where it has been reported more often than its share.
     """
 
-    canary: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    canary: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     hours: Positive = 24.0
 
 
@@ -160,6 +182,7 @@ class Config(_Keys):
     @field_validator("store")
     @classmethod
     def _store_in_the_folder(cls, value: str, info: ValidationInfo) -> str:
+        check_url(value)
         path = value.removeprefix(_SQLITE)
         if path == value or path.startswith("/"):
             return value
@@ -258,28 +281,15 @@ def parse(text: str, folder: Path, source: str = FILE) -> Config:
     return config
 
 
-_SECTIONS: dict[str, type[_Keys]] = {
-    "collect": Collect,
-    "label": Label,
-    "decide": Decide,
-    "train": Train,
-    "gate": Gate,
-    "promote": Promote,
-    "trace": Trace,
-    "schedule": Schedule,
-}
+_SECTIONS = {key: one.annotation for key, one in Config.model_fields.items() if isinstance(one.default, _Keys)}
 
 
 def _fault(fault: Any, lines: dict[Place, int]) -> tuple[int, str]:
     path: Place = fault["loc"]
-    name = ".".join(map(str, path))
-    here = path
-    while here and here not in lines:
-        here = here[:-1]
-    line = lines.get(here, 1)
+    name, line = ".".join(map(str, path)), line_of(lines, path)
     if fault["type"] == "extra_forbidden":
-        model = _SECTIONS.get(str(path[0]), Config)
-        known = [key for key in model.model_fields if key != "folder"]
-        return line, f"unknown key {name}; expected {', '.join(known)}."
-    wanted = fault["msg"][0].lower() + fault["msg"][1:]
-    return line, f"{name} is {fault['input']!r:.60}; {wanted}."
+        known: Any = _SECTIONS.get(str(path[0]), Config)
+        return line, f"unknown key {name}; expected {', '.join(key for key in known.model_fields if key != 'folder')}."
+    if fault["type"] == "value_error":  # our own, which quotes no password of a URL
+        return line, f"{name}: {str(fault['ctx']['error']).removesuffix('.')}."
+    return line, f"{name} is {as_yaml(fault['input']):.60}; {expected(fault, path)}."

@@ -52,13 +52,17 @@ class Measured:
     bad: int
     new: bool
     """Whether it was found just now."""
+    left_out: int = 0
+    """Cases that were not asked, as a run has learnt the answers to them, or nearly."""
 
     def __str__(self) -> str:
+        what = "the answer" if self.left_out == 1 else "their answers"
+        learnt = f"; {self.left_out:,} left out, as a run has learnt {what}" if self.left_out else ""
         if not self.cases:
-            return f"{self.name}: no case that {self.checkpoint_id[:12]} could be asked"
+            return f"{self.name}: no case that {self.checkpoint_id[:12]} could be asked{learnt}"
         low, high = wilson(self.bad, self.cases)
         rate = f"{self.bad:,} of {self.cases:,} bad, {self.bad / self.cases:.0%} ({low:.0%} to {high:.0%})"
-        return f"{self.name}: {rate}{'' if self.new else ', known before'}"
+        return f"{self.name}: {rate}{'' if self.new else ', known before'}{learnt}"
 
 
 def evaluate(database: Database, config: Config, now: datetime) -> Iterator[Measured]:
@@ -71,10 +75,15 @@ def evaluate(database: Database, config: Config, now: datetime) -> Iterator[Meas
     model = _Model(read_pointer(config.current), config)
     with database.read() as session:
         found, learnt = read_cases(session, config.gate.evaluation), learnt_prompts(session)
-    cases = [case for case in found.cases if case.turns() is not None and asked(case.prompt) not in learnt]
-    groups = sorted({case.group for case in cases}, key=lambda id: (id == EVALUATION, found.names[id], id))
+    readable = [case for case in found.cases if case.turns() is not None]
+    seen = {case.id for case in readable if asked(case.prompt) in learnt}
+    groups = sorted({case.group for case in readable}, key=lambda id: (id == EVALUATION, found.names[id], id))
     for group in groups:
-        own = [case for case in cases if case.group == group]
+        own = [case for case in readable if case.group == group and case.id not in seen]
+        left_out = sum(case.group == group and case.id in seen for case in readable)
+        if not own:
+            yield Measured(found.names[group], model.pointer.id, 0, 0, False, left_out)
+            continue
         id = _id(model.pointer.id, group, digest(own), config)
         known = _known(database, id)
         if known is None:
@@ -83,7 +92,7 @@ def evaluate(database: Database, config: Config, now: datetime) -> Iterator[Meas
                 _write_evaluated(config.folder / EVALUATED, model.pointer.id, said)
             bad = sum(any(still_bad(check, case.prompt, answer) for check in case.checks) for case, answer in said)
             known = _keep(database, id, now, model.pointer.id, group, found.names[group], len(said), bad)
-        yield known
+        yield dataclasses.replace(known, left_out=left_out)
     if config.gate.attacks:
         yield _attacks(database, config, model.pointer, now)
 

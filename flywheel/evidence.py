@@ -9,6 +9,7 @@ counts by itself where McNemar's test says that it got worse, and all of it toge
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.report.numbers import plural
 from trainer.measure.agreement import mcnemar
 from trainer.redteam.report import Change, newcombe
 
@@ -135,8 +136,13 @@ def pooled(groups: Sequence[Group], rule: Rule) -> Group | None:
     )
 
 
-def reasons(findings: Sequence[Finding], rule: Rule) -> list[str]:
-    """Why the checkpoint may not be promoted; none where it may. `findings`: clusters and evaluations."""
+def reasons(
+    findings: Sequence[Finding], rule: Rule, aimless: str = "the corrections belong to no cluster"
+) -> list[str]:
+    """Why the checkpoint may not be promoted; none where it may. `findings`: clusters and evaluations.
+
+    `aimless` tells why there is no target, where there is none.
+    """
     targets = [finding for finding in findings if finding.target]
     against = []
     for finding in findings:
@@ -164,10 +170,25 @@ def reasons(findings: Sequence[Finding], rule: Rule) -> list[str]:
                 f"{rule.minimum_cases} are needed."
             )
     if not targets:
-        against.append("the corrections belong to no cluster, so nothing was to improve.")
+        against.append(f"{aimless}, so nothing was to improve.")
     elif all(finding.verdict == NOTHING for finding in targets):
         against.append("nothing was to improve: no corrected cluster was bad before.")
     return against
+
+
+def reasons_for(findings: Sequence[Finding], rule: Rule, unlooked: Sequence[str]) -> str:
+    """Why it may be promoted, and what nobody has looked at (`unlooked`)."""
+    better = [
+        f'"{finding.name}" improves: {finding.before:.0%} bad before, {finding.after:.0%} after, on '
+        f"{finding.cases} cases"
+        for finding in findings
+        if finding.verdict == IMPROVES
+    ]
+    others = sum(not finding.target and finding.cases >= rule.minimum_cases for finding in findings)
+    rest = f"that has enough cases ({plural(others, 'group')}) is worse by more than {rule.tolerance:.0%}"
+    rest = rest if others else "has enough cases to be compared"
+    lacks = f" Not compared: {'; '.join(unlooked)}." if unlooked else ""
+    return f"{'; '.join(better)}. Nothing else {rest}.{lacks}"
 
 
 def worse_attacks(changes: Sequence[Change], rule: Rule) -> list[str]:

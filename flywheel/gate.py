@@ -23,14 +23,13 @@ from flywheel.cases import still_bad, wanted
 from flywheel.checkpoints import folder_of, noted, run_named
 from flywheel.choice import learnt_ids, learnt_prompts
 from flywheel.config import Config
-from flywheel.evidence import IMPROVES, Finding, Group, Rule, judge, pooled, reasons, worse_attacks
+from flywheel.evidence import Group, Rule, judge, pooled, reasons, reasons_for, worse_attacks
 from flywheel.gate_cases import EVALUATION, Case, Cases, digest, read_cases, trained_on
 from flywheel.live import mark
 from flywheel.lost import failing, reading
 from flywheel.tables import Correction, Dataset, Misbehaviour, Run, Verdict
 from flywheel.verdict_page import Exchange, Shown, render
 from labeling.store.database import Database
-from pipeline.report.numbers import plural
 from trainer import checkpoint
 from trainer.checkpoint import write_whole
 from trainer.device import pick_device
@@ -68,6 +67,8 @@ class _Task:
     base: Pointer
     dataset: Path
     targets: frozenset[str]
+    aimless: str
+    """Why there are no targets; empty where there are."""
     cases: Cases
     learnt: Asked
     """What the runs before it have learnt answers to."""
@@ -102,7 +103,7 @@ def _judged(database: Database, config: Config, now: datetime, run: str | None) 
     pool = pooled(groups, rule)
     findings = [judge(group, rule) for group in (*groups, *([pool] if pool else []))]
     attacks = _attacks(task, config)
-    against = reasons(findings, rule) + worse_attacks(attacks, rule)
+    against = reasons(findings, rule, task.aimless) + worse_attacks(attacks, rule)
     unlooked = tuple(
         what
         for what, there in (
@@ -111,7 +112,7 @@ def _judged(database: Database, config: Config, now: datetime, run: str | None) 
         )
         if not there
     )
-    reason = " ".join(against) if against else _for(findings, rule, unlooked)
+    reason = " ".join(against) if against else reasons_for(findings, rule, unlooked)
     folder = config.verdicts / id[:16]
     shown = Shown(
         run=task.run,
@@ -191,24 +192,31 @@ def _task(session: Session, config: Config, name: str | None) -> _Task | None:
     if base.id == found:
         raise ValueError(f"run {run.id} is what people talk to already; there is nothing to compare it with.")
     dataset = session.get_one(Dataset, run.dataset)
+    targets, aimless = _targets(session, dataset)
     return _Task(
         run=run.id,
         checkpoint=Pointer(folder, found),
         base=base,
         dataset=config.folder / dataset.path,
-        targets=_targets(session, dataset),
+        targets=targets,
+        aimless=aimless,
         cases=read_cases(session, config.gate.evaluation),
         learnt=learnt_prompts(session),
     )
 
 
-def _targets(session: Session, dataset: Dataset) -> frozenset[str]:
-    """The clusters whose corrections no promoted run has learnt: what this one is for."""
+def _targets(session: Session, dataset: Dataset) -> tuple[frozenset[str], str]:
+    """The clusters whose corrections no promoted run has learnt: what this one is for. Why there is none, else.
+
+    A run that was rolled back may be judged again after another has learnt the same.
+    """
     clusters = sql.select(Correction.id, Misbehaviour.cluster).join(
         Misbehaviour, Misbehaviour.id == Correction.misbehaviour
     )
     new = set(dataset.corrections) - learnt_ids(session)
-    return frozenset(cluster for id, cluster in session.execute(clusters).tuples() if id in new and cluster is not None)
+    found = frozenset(name for id, name in session.execute(clusters).tuples() if id in new and name is not None)
+    learnt = "a promoted run has learnt the corrections already"
+    return found, "" if found else learnt if dataset.corrections and not new else "the corrections belong to no cluster"
 
 
 def _verdict_id(task: _Task, config: Config) -> str:
@@ -284,17 +292,3 @@ def _attacks(task: _Task, config: Config) -> tuple[Change, ...]:
         task.checkpoint.folder, library().attacks(0), Options(temperature=0.0, **options), task.base.folder
     )
     return asked_both.report.changes
-
-
-def _for(findings: Sequence[Finding], rule: Rule, unlooked: Sequence[str]) -> str:
-    better = [
-        f'"{finding.name}" improves: {finding.before:.0%} bad before, {finding.after:.0%} after, on '
-        f"{finding.cases} cases"
-        for finding in findings
-        if finding.verdict == IMPROVES
-    ]
-    others = sum(not finding.target and finding.cases >= rule.minimum_cases for finding in findings)
-    rest = f"that has enough cases ({plural(others, 'group')}) is worse by more than {rule.tolerance:.0%}"
-    rest = rest if others else "has enough cases to be compared"
-    lacks = f" Not compared: {'; '.join(unlooked)}." if unlooked else ""
-    return f"{'; '.join(better)}. Nothing else {rest}.{lacks}"

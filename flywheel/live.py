@@ -12,7 +12,7 @@ from pathlib import Path
 import sqlalchemy as sql
 from sqlalchemy.orm import Session
 
-from flywheel.tables import Promotion, Run
+from flywheel.tables import Promotion, Run, Verdict
 from trainer.pointer import Canary, Pointer
 
 
@@ -113,3 +113,14 @@ def mark(session: Session, checkpoint_id: str, state: str, note: str = "") -> No
     """Tells the runs that made a checkpoint what became of it."""
     for run in session.scalars(sql.select(Run).where(Run.checkpoint_id == checkpoint_id)):
         run.state, run.note = state, note
+
+
+def taken_back(session: Session) -> set[str]:
+    """The runs whose checkpoint answered people and was rolled back, or ended by another.
+
+    Their state is `refused` as that of those which the gate refused, whose note is the gate's reason.
+    """
+    answered = sql.select(Promotion.checkpoint_id).where(Promotion.action != "rollback")
+    by_gate = sql.exists().where(Verdict.run == Run.id, Verdict.passed.is_(False), Verdict.reason == Run.note)
+    ended = sql.select(Run.id).where(Run.state == "refused", Run.checkpoint_id.in_(answered), sql.not_(by_gate))
+    return set(session.scalars(ended))

@@ -11,9 +11,9 @@ from pathlib import Path
 import sqlalchemy as sql
 from sqlalchemy.orm import Session
 
-from flywheel.config import FILE
+from flywheel.config import FILE, Config
 from flywheel.tables import Loop
-from labeling.store.database import Database
+from labeling.store.database import Database, StoreError, check_url
 
 ID = "loop.id"
 
@@ -22,21 +22,34 @@ ADVISORY_LOCK = 0x6C6F6F70
 
 
 class LoopError(ValueError):
-    """The store is another loop's; the message names both and says what to do."""
+    """The store is another loop's, or not the loop's; the message names both and says what to do."""
 
 
-def join(database: Database, folder: Path, now: datetime) -> str:
+def expect_store(config: Config) -> None:
+    """Before the store is opened, which would make a new one: raises LoopError where a loop's SQLite file is gone."""
+    if (id := _read(config.folder / ID)) is None:
+        return
+    try:
+        check_url(config.store, must_be_there=True)
+    except StoreError as error:
+        raise _gone(config.folder, id, str(error)) from None
+
+
+def join(database: Database, folder: Path, now: datetime, current: Path | None = None) -> str:
     """Makes sure that the folder and the store are of one loop, and returns its id; they become one at their first use.
 
     A folder may be moved or copied as a whole. A store that knows no loop, as one does that is new or was restored from
-    a backup of the time before, joins the folder's. Raises LoopError for another loop's store, OSError where the
-    folder's id can't be written.
+    a backup of the time before, joins the folder's; but not where `current`, the loop's `current.json`, is there: the
+    loop has promoted, and its store knows that. Raises LoopError for another loop's store, OSError where the folder's
+    id can't be written.
     """
     path = folder / ID
     with database.read() as session:
         owner = _owner(session)
     id = _read(path)  # behind the row, which another process of this folder writes after its id
     if owner is None:
+        if id is not None and current is not None and current.exists():
+            raise _gone(folder, id, f"{database.name} knows no loop, though {current} was promoted.")
         id = id or _make(path)
         with database.write() as session:
             if database.dialect == "postgresql":
@@ -53,6 +66,13 @@ def join(database: Database, folder: Path, now: datetime) -> str:
             f"{owner[0]} into {path}."
         )
     return id
+
+
+def _gone(folder: Path, id: str, why: str) -> LoopError:
+    return LoopError(
+        f"{why} {folder} is loop {id}, and its store is elsewhere or lost: put the store back, or name it rightly in "
+        f"{folder}/{FILE}; or remove {folder / ID} to begin anew with another store."
+    )
 
 
 def _owner(session: Session) -> tuple[str, datetime] | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import sqlalchemy as sql
 from sqlalchemy.orm import Session
 
-from flywheel.canary import Tally, began, beginning, canary_tally, time_left
+from flywheel.canary import Tally, began, beginning, canary_tally, takes_over, time_left
 from flywheel.checkpoints import folder_of, noted, run_named
 from flywheel.config import Config
 from flywheel.live import Live, add, live, mark, pointer
@@ -169,7 +169,7 @@ def _look(database: Database, config: Config, now: datetime, seen: Live, counted
         return _begun_anew(database, config, now, canary, counted)
     left = time_left(seen.tried, config.promote.hours, now)
     if left > timedelta() and not at_once:
-        return _promoted(config, canary, False, f"{counted}; {_time(left)}")
+        return _promoted(config, canary, False, f"{counted}; {takes_over(left)}")
     try:
         folder = checkpoint.find(config.folder / canary.path)
         id = _whole(folder)
@@ -197,15 +197,11 @@ def _begun_anew(database: Database, config: Config, now: datetime, canary: Promo
         if not _is_out(found, canary.id):
             return _stands(config, found)
         left = timedelta(hours=config.promote.hours)
-        why = f"its beginning, {canary.made:%Y-%m-%d %H:%M}, is ahead of the clock: {_time(left)}; {counted}"
+        why = f"its beginning, {canary.made:%Y-%m-%d %H:%M}, is ahead of the clock: {takes_over(left)}; {counted}"
         path, id = canary.path, canary.checkpoint_id
         row = add(session, now, "canary", path, id, found.current, canary.verdict, why, canary.share)
         changed = _changed(session, config, row)
     return replace(_point(config, *changed), new=False)  # whom people talk to is the same
-
-
-def _time(left: timedelta) -> str:
-    return f"it takes over in {left / timedelta(hours=1):.1f} hours"
 
 
 def _is_out(found: Live, canary: int) -> bool:

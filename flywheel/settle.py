@@ -14,9 +14,9 @@ from trainer.pointer import Pointer, read_pointer, write_pointer
 def settle(database: Database, config: Config) -> str:
     """Says what was amiss, or nothing.
 
-    A promotion that was killed before the file is finished. A file whose promotion the store does not know was written
-    after the store's last backup: what it says stays, and becomes a row, or the gate would compare with what nobody
-    talks to.
+    A promotion that was killed before the file is finished; where the file differs by its number alone, as after a
+    while with another store, nobody need know. A file whose promotion the store does not know was written after the
+    store's last backup: what it says stays, and becomes a row, or the gate would compare with what nobody talks to.
     """
     try:  # before the rows: a promotion that comes in between is in them
         written, at = read_pointer(config.current), datetime.fromtimestamp(config.current.stat().st_mtime, UTC)
@@ -34,6 +34,8 @@ def settle(database: Database, config: Config) -> str:
             said = ""  # but the numbers of a store that was restored begin lower
     elif wanted is None or (written is not None and same(written, wanted) and written.promotion == wanted.promotion):
         return ""
+    elif written is not None and same(written, wanted):
+        said = ""
     else:
         said = "a stopped promotion was finished: the pointer follows it now"
     assert wanted is not None

@@ -15,6 +15,7 @@ from labeling.client import Client
 from labeling.pull import DELETED, REPLACED
 from labeling.store.database import Database
 from labeling.validate import SKIPPED
+from pipeline.report.numbers import plural
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Step:
 def collected(database: Database, config: Config, now: datetime) -> Step:
     found = collect(database, config, now)
     new = sum(found.new.values())
-    said = f"{new:,} new misbehaviours, {found.known:,} known, {found.clusters:,} new clusters"
+    said = f"{plural(new, 'new misbehaviour')}, {found.known:,} known, {plural(found.clusters, 'new cluster')}"
     if found.untold:  # once: the rest of the time they are in the file
         said += f", {len(found.untold):,} more can't be used, see {UNUSABLE} ({found.untold[0]})"
     return Step("collect", said, bool(new or found.clusters))
@@ -43,7 +44,7 @@ def labelled(database: Database, config: Config, client: Client) -> Step:
     """
     sent = send(database, client, config)
     pulled = fetch(database, client, config)
-    said = f"{sent.pushed.pushed:,} sent, {pulled.new:,} new labels, {pulled.changed:,} changed"
+    said = f"{sent.pushed.pushed:,} sent, {plural(pulled.new, 'new label')}, {pulled.changed:,} changed"
     unsent = [f"misbehaviour {one.get('misbehaviour')}: {reason}" for one, reason in sent.pushed.refused]
     unsent += map(str, sent.pushed.rejected)
     said += f", {len(unsent):,} can't be sent ({unsent[0]})" if unsent else ""
@@ -66,7 +67,8 @@ def set_aside(reasons: Mapping[str, int]) -> str:
 
 def admission(database: Database, config: Config, now: datetime) -> Step:
     found = admitted(database, config, now)
-    said = f"{found.corrections:,} new corrections, {found.refused:,} refused as poison, {found.withdrawn:,} withdrawn"
+    new = plural(found.corrections, "new correction")
+    said = f"{new}, {found.refused:,} refused as poison, {found.withdrawn:,} withdrawn"
     said += f", {found.released:,} no longer refused" if found.released else ""
     return Step("admit", said, any(vars(found).values()))
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import sqlalchemy as sql
 
 from flywheel.decide import AT_WORK
-from flywheel.tables import Decision, Run
+from flywheel.live import taken_back
+from flywheel.tables import Decision, Run, Verdict
 from labeling.store.database import Database
 
 
@@ -40,3 +41,22 @@ def work(database: Database) -> Work:
             state=None if run is None else run.state,
             note="" if run is None else run.note,
         )
+
+
+def told(database: Database, found: Work) -> str:
+    """Where it stands, in a line for people."""
+    begins = "it is decided to train" if found.decided else "nothing is to be begun"
+    if found.run is None:
+        return f"{begins}; no run was begun yet"
+    name = f"run {found.run[:12]}"
+    with database.read() as session:
+        judged = sql.select(Verdict.passed).where(Verdict.run == found.run).order_by(Verdict.made.desc(), Verdict.id)
+        passed, back = session.scalar(judged.limit(1)), found.run in taken_back(session)
+    if found.state == "trained":
+        return f"{name} {'has passed the gate and waits for promotion' if passed else 'waits for the gate'}"
+    if found.state == "training":
+        return f"{name} is being trained, or was stopped: `train` goes on with it"
+    if found.state == "canary":
+        return f"{name} is a canary, which `promote` looks at"
+    ended = {"failed": "has failed", "refused": "was taken back" if back else "was refused by the gate"}
+    return f"{begins}; {name} {ended.get(found.state or '', f'is {found.state}')}"

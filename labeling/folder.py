@@ -1,6 +1,6 @@
 """The folder in which a labelling effort keeps its things: the store, a server's address and token, the server's data.
 
-What is secret in it (connection.json, login.txt, the store) can be read by its owner alone.
+What is secret in it (connection.json, login.txt, the store, and store.url) can be read by its owner alone.
 """
 
 import fcntl
@@ -13,10 +13,15 @@ from pathlib import Path
 from labeling.client import Client, LabelStudioError
 from labeling.exchange import check_url
 from labeling.private import write_private
-from labeling.store.database import Database
+from labeling.store.database import Database, StoreError
+from labeling.store.database import check_url as check_store
+from labeling.store.labels import projects
 
 API_KEY = "LABEL_STUDIO_API_KEY"
 """The environment variable whose token wins over the folder's."""
+
+
+_SQLITE = "sqlite:///"
 
 
 class FolderError(Exception):
@@ -32,11 +37,25 @@ class Connection:
 
 
 class Folder:
-    """`path` need not be there yet. `store_url` names another store than the file `store.sqlite` in it."""
+    """`path` need not be there yet. `store_url` names another store than the noted one, or `store.sqlite` in it."""
 
     def __init__(self, path: Path | str, store_url: str | None = None) -> None:
         self.path = Path(path).absolute()
-        self.store_url = store_url or f"sqlite:///{self.path / 'store.sqlite'}"
+        self._named = store_url or None
+
+    @property
+    def store_url(self) -> str:
+        """Raises FolderError where the note can't be read."""
+        return self._named or self._noted() or f"{_SQLITE}{self._own_store}"
+
+    @property
+    def store_file(self) -> Path:
+        """The note of a store that is elsewhere: its URL, which may hold a password."""
+        return self.path / "store.url"
+
+    @property
+    def _own_store(self) -> Path:
+        return self.path / "store.sqlite"
 
     @property
     def connection_file(self) -> Path:
@@ -76,9 +95,47 @@ class Folder:
             raise FolderError(f"{self.path} can't be made ({error.strerror}); name another --folder.") from None
 
     def database(self) -> Database:
-        """The store, opened; made where there is none."""
+        """The store, opened; made where there is none, but for a noted one, which is elsewhere or lost."""
         self.make()
-        return Database(self.store_url)
+        url = self.store_url
+        try:
+            check_store(url, must_be_there=self._named is None and self.store_file.exists())
+        except StoreError as error:
+            raise FolderError(f"{error} {self.store_file} names it: put it back, or name another --store.") from None
+        return Database(url)
+
+    def note_store(self) -> None:
+        """Lets who names no store find the one that was named here; a folder with projects in its own keeps that.
+
+        A file in the folder above this one, or below, is noted relative to this one: they may be moved together.
+        """
+        if self._named is None:
+            return
+        url, path = self._named, Path(self._named.removeprefix(_SQLITE)).absolute()
+        if url.startswith(_SQLITE):
+            near = path.is_relative_to(self.path.parent)
+            url = f"{_SQLITE}{os.path.relpath(path, self.path) if near else path}"
+        try:
+            if self.store_file.exists() and self.store_file.read_text("utf-8").strip() == url:
+                return
+            if self._own_store.exists():
+                with Database(f"{_SQLITE}{self._own_store}") as database:
+                    if projects(database):
+                        return
+            write_private(self.store_file, f"{url}\n")
+        except (OSError, UnicodeDecodeError, StoreError) as error:
+            raise FolderError(f"{self.store_file} can't be written ({error}); mend it, or remove it.") from None
+
+    def _noted(self) -> str | None:
+        try:
+            url = self.store_file.read_text("utf-8").strip()
+            check_store(url)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise FolderError(f"{self.store_file} is no store's URL ({error}); mend it, or remove it.") from None
+        path = url.removeprefix(_SQLITE)
+        return url if path == url else f"{_SQLITE}{os.path.normpath(self.path / path)}"
 
     def connection(self) -> Connection:
         """The server that was connected, with the token of LABEL_STUDIO_API_KEY where that is set.

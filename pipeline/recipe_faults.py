@@ -1,4 +1,7 @@
-"""What is wrong with a recipe, in words of recipes and with the line; pydantic speaks of Python's types."""
+"""What is wrong with a recipe, in words of recipes and with the line; pydantic speaks of Python's types.
+
+The words (`as_yaml`, `expected`) serve other settings in YAML as well.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -33,7 +36,7 @@ def describe(
         elif fault["type"] in ("value_error", "assertion_error"):
             faults.append(f"{where}: {str(fault['ctx']['error']) if 'ctx' in fault else fault['msg']}")
         else:
-            faults.append(f"{where}: {name} is {as_yaml(fault['input'])}; {_expected(fault, path)}.")
+            faults.append(f"{where}: {name} is {as_yaml(fault['input'])}; {expected(fault, path)}.")
     return faults
 
 
@@ -43,10 +46,11 @@ def as_yaml(value: Any) -> str:
     return words[value] if value is None or isinstance(value, bool) else repr(value)
 
 
-def _expected(fault: Any, path: Place) -> str:
-    """What pydantic wanted, in words of recipes."""
+def expected(fault: Any, path: Place) -> str:
+    """What pydantic wanted of the value at a place, in words of recipes."""
     context, given = fault.get("ctx", {}), fault["input"]
     named = given if isinstance(given, str) and given.isprintable() else "lists/names.txt"
+    keys = f", such as {_EXAMPLES[path]}" if path in _EXAMPLES else ""
     example = "[de]" if path[-1:] == ("languages",) else f"[{named}]"
     off = ", or {enabled: false} to switch it off" if path == ("poison",) else ""
     phrases = {
@@ -57,7 +61,8 @@ def _expected(fault: Any, path: Place) -> str:
         "finite": "expected a number",
         "bool": "expected true or false",
         "string": "expected text",
-        "dict": f"expected keys with their values, such as {_EXAMPLES.get(path, _EXAMPLES['filter',])}",
+        "path": "expected a path",
+        "dict": f"expected keys with their values{keys}",
         "model": f"expected keys with their values, or nothing for the defaults{off}",
         "dataclass": "expected keys with their values, or nothing for the defaults",
         "greater_than_equal": f"expected at least {context.get('ge', 0):g}",

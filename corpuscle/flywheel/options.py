@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,12 +30,16 @@ def opened(folder: Path) -> Iterator[tuple["Config", "Database", "Folder"]]:
     """The settings, the store, and the folder of `corpuscle label`. Raises ConfigError, StoreError, LoopError."""
     require((*EXTRA, "wordfreq"), "flywheel")
     from flywheel.config import load
-    from flywheel.loop import join
+    from flywheel.loop import expect_store, join
+    from labeling.folder import FolderError
 
     config = load(folder)
+    expect_store(config)
     labels = folder_at(config.labels, config.store)
     with labels.database() as database:
-        join(database, config.folder, now())
+        join(database, config.folder, now(), config.current)
+        with suppress(FolderError):  # a help to `corpuscle label`, without which the loop goes on
+            labels.note_store()
         yield config, database, labels
 
 

@@ -19,10 +19,9 @@ def settings(folder: FolderOption = FOLDER, as_json: JsonOption = False) -> None
     from sqlalchemy.engine import make_url
 
     from flywheel.config import load
-    from labeling.store.database import check_url, describe
+    from labeling.store.database import describe
 
     config = load(folder)
-    check_url(config.store)
     told = config.model_dump(mode="json") | {"store": describe(make_url(config.store))}
     if as_json:
         typer.echo(json.dumps(told, ensure_ascii=False))
@@ -37,12 +36,12 @@ def settings(folder: FolderOption = FOLDER, as_json: JsonOption = False) -> None
 
 def work(folder: FolderOption = FOLDER, as_json: JsonOption = False) -> None:
     """Tell whether there is anything to train, judge or promote. It decides nothing: that is `decide`."""
+    from flywheel.work import told
     from flywheel.work import work as find
 
     with opened(folder) as (_, database, _):
         found = find(database)
-    said = "it is decided to train" if found.decided else "nothing is to be begun"
-    said += "; no run was begun yet" if found.run is None else f"; run {found.run[:12]} is {found.state}"
+        said = told(database, found)
     if as_json:
         typer.echo(json.dumps({"said": said, "ready": found.ready} | asdict(found), ensure_ascii=False))
     else:

@@ -26,8 +26,9 @@ StoreOption = Annotated[
         "--store",
         metavar="URL",
         envvar="CORPUSCLE_LABEL_STORE",
-        help="Another store than store.sqlite in the folder: postgresql+psycopg://user:password@host/name. Other users "
-        "of this machine can read a password on a command line: better in the variable.",
+        help="Another store than store.sqlite in the folder: postgresql+psycopg://user:password@host/name. What "
+        "`create` was given is remembered. Other users of this machine can read a password on a command line: better "
+        "in the variable.",
     ),
 ]
 FOLDER = Path("labels")

@@ -148,11 +148,12 @@ def status(folder: FolderOption = FOLDER, store: StoreOption = None) -> None:
 
     console = out()
     with here.database() as database:
-        found = standing(database)
+        found, store = standing(database), database.name
     for one in found:
         console.print(plain(f"{one.name}: {one.kind}, {one.server}/projects/{one.remote_id}"))
         console.print(f"    {one.samples:,} samples, {one.sent:,} sent, {one.labelled:,} labelled")
         pulled = f"compared at {one.reconciled:%Y-%m-%d %H:%M} UTC" if one.reconciled else "not pulled yet"
         console.print(f"    {one.labels:,} labels count, {one.others:,} do not, {pulled}")
     if not found:
-        console.print("no project yet; make one with `corpuscle label create KIND`")
+        console.print(plain(f"no project in {store} yet; make one with `corpuscle label create KIND`"))
+        console.print("(projects that were made with another --store are seen with that --store)")

@@ -56,6 +56,7 @@ def create(
 
     with here.client(tell) as client, here.database() as database:
         made = make(database, client, kind, name, overlap, reviews)
+        here.note_store()
         about = f"{made.name}: {made.kind}, instructions version {made.instruction_version}, {made.overlap} asked each"
         out().print(plain(f"{about}\n{client.url}/projects/{made.remote_id}"))
 

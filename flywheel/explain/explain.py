@@ -5,30 +5,29 @@ promotion; and page, shard, step, checkpoint, or page, trace, misbehaviour. The 
 told, but is no edge: from it everything would follow. What a checkpoint started from is gone along backwards alone.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from pathlib import Path
 
 import sqlalchemy as sql
 from sqlalchemy.orm import Session
 
+from flywheel.cases import check_fault, wanted
 from flywheel.config import Config
 from flywheel.explain.checkpoints import add_checkpoints
 from flywheel.explain.graph import Branch, Fact, Graph, Key, line, walk
+from flywheel.explain.labels import LONG, add_labels
 from flywheel.explain.pages import Passage, add_pages, tell_steps
-from flywheel.live import live
+from flywheel.live import live, taken_back
 from flywheel.status.changes import changes
-from flywheel.tables import Cluster, Correction, Dataset, Decision, Misbehaviour, Promotion, Release, Run, Verdict
+from flywheel.tables import Cluster, Correction, Dataset, Decision, Json, Misbehaviour, Promotion, Release, Run, Verdict
 from labeling.store.database import Database
-from labeling.store.labels import AnnotationRow, ProjectRow, SampleRow
 from labeling.store.reports import ReportRow
 
 SHORTEST = 6
 """Characters of an id that name it, where no other id begins so."""
-
-LONG = 80
-"""Characters of an answer that are told."""
 
 
 @dataclass(frozen=True)
@@ -43,26 +42,27 @@ class Explained:
 def explain(database: Database, config: Config, target: str, now: datetime) -> Explained:
     """The chain of whatever `target` names: the id of a report, misbehaviour, cluster, sample, annotation, correction,
     dataset, decision, run, checkpoint, verdict, promotion, page or corpus, the first six characters of one or more,
-    `run 8f14e4` with the kind before it, a run's folder, or a page's address.
+    `run 8f14e4` with the kind before it, the folder of a run or checkpoint, or a page's address.
 
     Reads each row of the loop once, without conversations, and what checkpoints say of themselves. Raises ValueError
     where nothing or more than one has it.
     """
     with database.read() as session:
         graph, passages = _graph(session, config, now)
-    key = _find(graph, target)
+    key = _find(graph, config, target)
     came_from, led_to = walk(key, graph.came_from), walk(key, graph.led_to)
     tell_steps(graph, [key, *(one for _, one in (*came_from, *led_to))], passages)
     before, after = (tuple((depth, graph.facts[one]) for depth, one in way) for way in (came_from, led_to))
     return Explained(graph.facts[key], before, after)
 
 
-def _find(graph: Graph, target: str) -> Key:
+def _find(graph: Graph, config: Config, target: str) -> Key:
     kinds = {kind for kind, _ in graph.facts}
     first, _, rest = target.strip().partition(" ")
     kind, name = (first, rest.strip()) if first in kinds and rest else (None, target.strip())
-    if name in graph.names and kind in (None, graph.names[name][0]):
-        return graph.names[name]
+    for other in (name, *_places(config, name)):
+        if other in graph.names and kind in (None, graph.names[other][0]):
+            return graph.names[other]
     among = [key for key in graph.facts if kind in (None, key[0])]
     found = [key for key in among if key[1] == name]
     if not found and len(name) >= SHORTEST:
@@ -74,7 +74,8 @@ def _find(graph: Graph, target: str) -> Key:
         raise ValueError(
             f"{target}: nothing of the loop has this id; expected that of a report, misbehaviour, cluster, sample, "
             "annotation, correction, dataset, decision, run, checkpoint, verdict, promotion, traced page or corpus, "
-            "or a run's folder, or a page's address. Pages that no trace has found are told by `corpuscle explain`."
+            "or the folder of a run or checkpoint, or a page's address. Pages that no trace has found are told by "
+            "`corpuscle explain`."
         )
     if len(found) > 1:
         some = ", ".join(f"{kind} {id}" for kind, id in sorted(found)[:4])
@@ -82,13 +83,23 @@ def _find(graph: Graph, target: str) -> Key:
     return found[0]
 
 
+def _places(config: Config, name: str) -> Iterator[str]:
+    """The folders that a name may mean: as seen from where it was typed, and from the loop's folder."""
+    for place in (Path(name), config.folder / name):
+        with contextlib.suppress(OSError, ValueError):  # what is no path at all
+            yield str(place.resolve())
+
+
 def _graph(session: Session, config: Config, now: datetime) -> tuple[Graph, dict[Key, Passage]]:
     graph = Graph()
     _add_misbehaviours(session, graph)
+    add_labels(session, graph, config.label.project)
     _add_corrections(session, graph)
-    _add_runs(session, graph)
+    _add_runs(session, config, graph)
     _add_promotions(session, config, graph, now)
     folders = add_checkpoints(session, config, graph)
+    for id, kept in folders.items():
+        graph.names.setdefault(str(kept.folder.resolve()), ("checkpoint", id))
     return graph, add_pages(session, graph, folders)
 
 
@@ -98,7 +109,7 @@ def _add_misbehaviours(session: Session, graph: Graph) -> None:
     one = Misbehaviour
     start = sql.func.substr(one.answer, 1, LONG).label("start")
     columns = (one.id, one.found, one.source, one.source_ref, one.checkpoint_id, one.category, one.cluster)
-    columns_too = (one.held_out, one.sample, start)
+    columns_too = (one.held_out, one.check, one.sample, start)
     reports = {
         row.id: row
         for row in session.execute(
@@ -106,7 +117,7 @@ def _add_misbehaviours(session: Session, graph: Graph) -> None:
         )
     }
     for row in session.execute(sql.select(*columns, *columns_too).order_by(one.found, one.id)):
-        held = "; held out for the gate" if row.held_out else ""
+        held = _case(row.check) if row.held_out else ""
         says = f"{row.category}, said by {row.checkpoint_id[:12]}: {line(row.start)}{held}"
         key = graph.add("misbehaviour", row.id, row.found, says)
         report = reports.get(row.source_ref)
@@ -122,17 +133,14 @@ def _add_misbehaviours(session: Session, graph: Graph) -> None:
             graph.link(key, graph.add("sample", row.sample, None, "sent to be corrected"))
 
 
+def _case(check: Json | None) -> str:
+    """What the gate asks of an answer to a held-out misbehaviour."""
+    if check is None or check_fault(check) is not None:
+        return "; held out for the gate, without a check so far"
+    return f"; held out for the gate: an answer is good if {line(wanted(check))}"
+
+
 def _add_corrections(session: Session, graph: Graph) -> None:
-    projects = list(session.scalars(sql.select(Correction.project).distinct()))
-    reviews = sql.select(ProjectRow).where(ProjectRow.reviews.in_(projects), ProjectRow.kind == "review")
-    reviewed = {name: name for name in projects} | {row.name: str(row.reviews) for row in session.scalars(reviews)}
-    task = SampleRow
-    tasks = sql.select(task.project, task.id, task.sent, task.task_id).where(task.project.in_(projects))
-    sent = {(row.project, row.id): row for row in session.execute(tasks)}
-    one = AnnotationRow
-    query = sql.select(one.project, one.remote_id, one.annotator, one.created, one.seconds)
-    rows = session.execute(query.where(one.project.in_(list(reviewed))))
-    annotations = {(reviewed[row.project], row.remote_id): row for row in rows}
     samples = dict(session.execute(sql.select(Misbehaviour.id, Misbehaviour.sample)).tuples().all())
     released = {row.correction: row for row in session.scalars(sql.select(Release))}
     for correction in session.scalars(sql.select(Correction).order_by(Correction.admitted, Correction.id)):
@@ -141,30 +149,15 @@ def _add_corrections(session: Session, graph: Graph) -> None:
             refused += f"; released on {free.made:%Y-%m-%d %H:%M}: {free.reason} (refused before: {free.refused})"
         says = f"weight {correction.weight:g}: {line(correction.answer[:LONG])}{refused}"
         key = graph.add("correction", correction.id, correction.admitted, says)
-        before = ("misbehaviour", correction.misbehaviour)
         sample = samples.get(correction.misbehaviour)
-        if sample is not None:
-            _tell_task(graph, correction.project, sample, sent)
-            before = ("sample", sample)
-        places = [(correction.project, id) for id in correction.annotations]
-        known = [annotations[place] for place in places if place in annotations]
-        for row in known:
-            took = "" if row.seconds is None else f" in {row.seconds:.0f} s"
-            said = graph.add("annotation", row.remote_id, row.created, f"by {row.annotator}{took}")
-            graph.link(before, said)
-            graph.link(said, key)
+        known = [one for id in correction.annotations if (one := ("annotation", str(id))) in graph.facts]
+        for one in known:
+            graph.link(one, key)
         if not known:
-            graph.link(before, key)
+            graph.link(("misbehaviour", correction.misbehaviour) if sample is None else ("sample", sample), key)
 
 
-def _tell_task(graph: Graph, project: str, sample: str, sent: Mapping[tuple[str, str], Any]) -> None:
-    task = sent.get((project, sample))
-    if task is not None:
-        says = f"task {task.task_id} of {project}" if task.task_id else f"in {project}"
-        graph.facts["sample", sample] = Fact("sample", sample, task.sent, says)
-
-
-def _add_runs(session: Session, graph: Graph) -> None:
+def _add_runs(session: Session, config: Config, graph: Graph) -> None:
     for decision in session.scalars(sql.select(Decision).order_by(Decision.id)):
         says = f"{'train' if decision.retrain else 'wait'}: {decision.reason}"
         graph.add("decision", decision.id, decision.made, says)
@@ -173,10 +166,12 @@ def _add_runs(session: Session, graph: Graph) -> None:
         key = graph.add("dataset", dataset.id, dataset.made, says)
         for correction in dataset.corrections:
             graph.link(("correction", correction), key)
+    back = taken_back(session)
     for run in session.scalars(sql.select(Run).order_by(Run.began, Run.id)):
+        state = "taken back" if run.id in back else run.state
         note = f": {run.note}" if run.note else ""
-        key = graph.add("run", run.id, run.began, f"{run.state}{note}, {run.path}, from {run.base}")
-        graph.names[run.path] = key
+        key = graph.add("run", run.id, run.began, f"{state}{note}, {run.path}, from {run.base}")
+        graph.names[str((config.folder / run.path).resolve())] = key
         graph.link(("dataset", run.dataset), key)
         graph.link(("decision", str(run.decision)), key)
         if run.checkpoint_id is not None:

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import sqlalchemy as sql
 from sqlalchemy.orm import Session
 
-from flywheel.canary import canary_tally, time_left
+from flywheel.canary import canary_tally, takes_over, time_left
 from flywheel.checkpoints import noted
 from flywheel.config import Config
 from flywheel.live import Live, pointer
@@ -88,7 +88,5 @@ def _became(row: Promotion, later: Sequence[Promotion], who: Live) -> str:
 def _stands(session: Session, config: Config, who: Live, now: datetime) -> str:
     """What the next look at the canary would do (`flywheel.promote`)."""
     counted, left = canary_tally(session, who, now), time_left(who.tried, config.promote.hours, now)
-    hours = left / timedelta(hours=1)
-    then = f"it takes over in {hours:.1f} hours" if hours > 0 else "it takes over with the next tick"
-    taken_back = counted is not None and counted.too_many
-    return f"{counted}; {'it is taken back with the next tick' if taken_back else then}"
+    ends = counted is not None and counted.too_many
+    return f"{counted}; {'it is taken back with the next tick' if ends else takes_over(left)}"

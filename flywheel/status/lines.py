@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from flywheel.gate_cases import EVALUATION
 from flywheel.status.changes import Change
 from flywheel.status.rates import History
 from flywheel.status.refusals import Refusal
@@ -49,8 +50,17 @@ def told(found: Standing) -> list[str]:
         lines.append(
             f"{'':<{WEEKS}} and {len(found.clusters) - CLUSTERS:,} smaller clusters; a page (--output) has all"
         )
-    lines += [f"{'':<{WEEKS}} {history.name}: {rates(history, found.current)}" for history in found.others]
+    lines += [f"{'':<{WEEKS}} {one.name}: {rates(one, found.current)}{learnt(found, one)}" for one in found.others]
     return lines
+
+
+def learnt(found: Standing, history: History) -> str:
+    """How many of the general questions are not asked; empty for what are none."""
+    if history.group != EVALUATION or not found.left_out:
+        return ""
+    return (
+        f"; {found.left_out:,} left out, as a run has learnt {'the answer' if found.left_out == 1 else 'their answers'}"
+    )
 
 
 def waits(now: datetime, one: Wait) -> str:

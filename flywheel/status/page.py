@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 
 from flywheel.status.changes import Change
-from flywheel.status.lines import ago, cost, judged, rates, waits
+from flywheel.status.lines import ago, cost, judged, learnt, rates, waits
 from flywheel.status.plot import plot, span_of
 from flywheel.status.rates import History
 from flywheel.status.stages import Stage
@@ -120,7 +120,8 @@ def _rates(found: Standing) -> str:
     if span is None:
         return ""
     cards = "".join(
-        f"<div><h3>{text(one.name)}</h3><p>{_now(one, found.current)}</p>{plot(one, span, found.turns)}</div>"
+        f"<div><h3>{text(one.name)}</h3><p>{_now(one, found.current)}{learnt(found, one)}</p>"
+        f"{plot(one, span, found.turns)}</div>"
         for one in drawn
     )
     about = (

@@ -13,8 +13,12 @@ from flywheel.canary import beginning
 from flywheel.choice import Choice
 from flywheel.decide import AT_WORK
 from flywheel.label import Answers, Waits
-from flywheel.live import Live
-from flywheel.tables import Correction, Dataset, Misbehaviour, Promotion, Release, Run, Verdict
+from flywheel.live import Live, taken_back
+from flywheel.tables import Correction, Dataset, Decision, Misbehaviour, Promotion, Release, Run, Verdict
+from pipeline.report.numbers import plural
+
+CHANGE = "a new correction, other settings"
+"""How it begins what a decision says that it takes, where the same was learnt from the same before."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,14 @@ class Stage:
     note: str = ""
 
 
-def stages(session: Session, answers: Answers, choice: Choice, who: Live, now: datetime) -> tuple[Stage, ...]:
+def stages(
+    session: Session, uncollected: Wait, answers: Answers, choice: Choice, who: Live, now: datetime
+) -> tuple[Stage, ...]:
     """collect, label, correct, train, gate, promote."""
-    return (*_asked(session, answers), _trained(session, choice), *_decided(session, who, now))
+    return (*_asked(session, uncollected, answers), _trained(session, choice), *_decided(session, who, now))
 
 
-def _asked(session: Session, answers: Answers) -> tuple[Stage, ...]:
+def _asked(session: Session, uncollected: Wait, answers: Answers) -> tuple[Stage, ...]:
     one = Misbehaviour
     counts = sql.select(sql.func.count(), sql.func.count(one.cluster), sql.func.count(one.sample)).select_from(one)
     total, clustered, sent = session.execute(counts).one()
@@ -60,7 +66,13 @@ def _asked(session: Session, answers: Answers) -> tuple[Stage, ...]:
     released = _count(session, Release.correction.is_not(None))
     people = _some(_wait(answers.unanswered, "people"), _wait(answers.disagreed, "a reviewer, as people disagree"))
     return (
-        Stage("collect", "misbehaviours", total, _some(loose), _notes((silent, "without consent"))),
+        Stage(
+            "collect",
+            _noun(total, "misbehaviour"),
+            total,
+            _some(uncollected, loose),
+            _notes((silent, "without consent")),
+        ),
         Stage(
             "label",
             "sent to people",
@@ -70,7 +82,7 @@ def _asked(session: Session, answers: Answers) -> tuple[Stage, ...]:
         ),
         Stage(
             "correct",
-            "corrections",
+            _noun(corrections, "correction"),
             corrections,
             people,
             _notes(
@@ -88,17 +100,27 @@ def _trained(session: Session, choice: Choice) -> Stage:
     taken = {id for ids in session.scalars(at_work) for id in ids}
     new = [one for one in choice.new if one.id not in taken]
     held = [one for standing in choice.clusters if standing.waits for one in standing.new if one.id not in taken]
-    states = Counter(session.scalars(sql.select(Run.state)))
+    back = taken_back(session)
+    runs = session.execute(sql.select(Run.id, Run.state)).tuples()
+    states = Counter("taken back" if id in back else state for id, state in runs)
+    times = [one.admitted for one in new]
     return Stage(
         "train",
-        "runs",
+        _noun(states.total(), "run"),
         states.total(),
         _some(
-            Wait(len(new), "a decision", min((one.admitted for one in new), default=None)),
+            Wait(len(new), _awaited(session, max(times)) if times else "", min(times, default=None)),
             Wait(len(held), "more of their cluster", min((one.admitted for one in held), default=None)),
         ),
         _notes(*((count, state) for state, count in sorted(states.items()))),
     )
+
+
+def _awaited(session: Session, newest: datetime) -> str:
+    """What new corrections wait for, the newest of this time: a decision, or what the last one said that it takes."""
+    last = session.scalar(sql.select(Decision).order_by(Decision.id.desc()).limit(1))
+    takes = "" if last is None or last.retrain or newest > last.made else last.reason.rpartition(" takes ")[2]
+    return takes if takes.startswith(CHANGE) else "a decision"
 
 
 def _decided(session: Session, who: Live, now: datetime) -> tuple[Stage, Stage]:
@@ -109,10 +131,19 @@ def _decided(session: Session, who: Live, now: datetime) -> tuple[Stage, Stage]:
     unpromoted = _waiting(session, "promotion", Verdict.made, Verdict.passed.is_(True), Verdict.run.in_(trained))
     canary = Wait(1, "its time as a canary to end", beginning(who.tried, now)) if who.tried else Wait(0, "", None)
     promotions = _count(session, Promotion.action == "promote")
+    undone = Counter(session.scalars(sql.select(Promotion.action).where(Promotion.id.in_(who.undone))))
+    canaries = _noun(undone["canary"], "canary", "canaries")
+    back = _notes((undone["promote"], "taken back"), (undone["canary"], f"{canaries} taken back"))
     return (
-        Stage("gate", "verdicts", passed + refused, _some(unjudged), _notes((refused, "refused"))),
-        Stage("promote", "promotions", promotions, _some(unpromoted, canary), _notes((len(who.undone), "taken back"))),
+        Stage(
+            "gate", _noun(passed + refused, "verdict"), passed + refused, _some(unjudged), _notes((refused, "refused"))
+        ),
+        Stage("promote", _noun(promotions, "promotion"), promotions, _some(unpromoted, canary), back),
     )
+
+
+def _noun(count: int, one: str, many: str | None = None) -> str:
+    return plural(count, one, many).partition(" ")[2]
 
 
 def _count(session: Session, condition: sql.ColumnElement[bool]) -> int:

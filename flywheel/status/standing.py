@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 import sqlalchemy as sql
 from sqlalchemy.orm import Session
 
+from flywheel.asked import asked
 from flywheel.canary import beginning
-from flywheel.choice import Choice, choose
+from flywheel.choice import Choice, choose, learnt_prompts
 from flywheel.config import Config
-from flywheel.gate_cases import EVALUATION
+from flywheel.gate_cases import EVALUATION, read_cases, unusable
 from flywheel.label import waiting
 from flywheel.live import live
 from flywheel.status.alerts import Alert, last_alerts
@@ -24,6 +25,7 @@ from flywheel.status.rates import ATTACKS, History, Turn, histories
 from flywheel.status.refusals import Refusal, refusals
 from flywheel.status.reviews import reviews
 from flywheel.status.stages import Stage, Wait, stages
+from flywheel.status.uncollected import uncollected
 from flywheel.tables import Cluster, Correction, Decision, Misbehaviour, Run, Verdict
 from labeling.store.database import Database
 from labeling.store.labels import AnnotationRow
@@ -68,6 +70,8 @@ class Standing:
     """The most frequent in the last WEEKS weeks first."""
     others: tuple[History, ...]
     """Of the general questions, and of the attacks."""
+    left_out: int
+    """General questions that count no more, as promoted runs have learnt their answers."""
     current: Change | None
     """What people talk to, as `current.json` says."""
     before: Change | None
@@ -102,9 +106,10 @@ def standing(database: Database, config: Config, now: datetime) -> Standing:
         verdict = session.scalar(sql.select(Verdict).order_by(Verdict.made.desc(), Verdict.id).limit(1))
         found = Standing(
             now=now,
-            stages=stages(session, answers, choice, who, now),
+            stages=stages(session, uncollected(session), answers, choice, who, now),
             clusters=_clusters(session, now, rates, choice),
             others=tuple(rates[group] for group in (EVALUATION, ATTACKS) if group in rates),
+            left_out=_left_out(session, config),
             current=answering,
             before=None if who.before is None else told[who.before.id],
             canary=replace(told[who.tried[-1].id], at=beginning(who.tried, now)) if who.tried else None,
@@ -121,6 +126,14 @@ def standing(database: Database, config: Config, now: datetime) -> Standing:
         )
         session.expunge_all()  # they outlive the transaction
         return found
+
+
+def _left_out(session: Session, config: Config) -> int:
+    path = config.gate.evaluation
+    if path is None or unusable(path) is not None:  # that stops all training, and is told there
+        return 0
+    learnt, found = learnt_prompts(session), read_cases(session, path)
+    return sum(case.group == EVALUATION and asked(case.prompt) in learnt for case in found.cases)
 
 
 def _after(session: Session, verdict: Verdict | None) -> str:

@@ -4,8 +4,11 @@ What people decide comes back as `decisions.jsonl` in the loop's folder, which a
 `poison: decisions:`.
 """
 
+import contextlib
+import json
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import sqlalchemy as sql
 
@@ -61,3 +64,14 @@ def _samples(corpus: Corpus, shares: Shares, known: Container[str]) -> Iterator[
             yield make_sample(KINDS[KIND], row, provenance)
         except InvalidSampleError as error:
             yield Rejected(f"held document {row['id']}", str(error))
+
+
+def decisions(path: Path) -> dict[str, str | None]:
+    """What was decided of each document when the file was last written; nothing where it is not there."""
+    found: dict[str, str | None] = {}
+    with contextlib.suppress(FileNotFoundError):
+        for line in path.read_text("utf-8", "replace").split("\n"):
+            with contextlib.suppress(ValueError, KeyError, TypeError):  # somebody else's
+                row = json.loads(line)
+                found[row["id"]] = row["decision"]
+    return found

@@ -14,7 +14,7 @@ import sqlalchemy as sql
 
 from flywheel.config import Config
 from flywheel.tables import Json, TracedPage
-from flywheel.trace.held import DECISIONS, KIND, Held, held
+from flywheel.trace.held import DECISIONS, KIND, Held, decisions, held
 from labeling.client import Client
 from labeling.create import create
 from labeling.decisions import MOST_NEEDED, write_decisions
@@ -56,6 +56,10 @@ class Decided:
     confirmed: int = 0
     released: int = 0
     withdrawn: int = 0
+    held_confirmed: int = 0
+    """Held documents that were decided about since the file was last written, and those that are open again."""
+    held_released: int = 0
+    held_withdrawn: int = 0
 
 
 @dataclass(frozen=True)
@@ -122,8 +126,13 @@ def decided(database: Database, config: Config, now: datetime) -> Decided:
             if verdict != row.decision:
                 row.decision, row.decided = verdict, None if verdict is None else now
                 changed[verdict] += 1
+        traced = set(session.scalars(sql.select(TracedPage.document)))
+    before = decisions(config.folder / DECISIONS)
     write_decisions(database, name, config.folder / DECISIONS)
-    return Decided(changed["confirm"], changed["release"], changed[None])
+    after = decisions(config.folder / DECISIONS)
+    news = [decision for id, decision in after.items() if id not in traced and decision != before.get(id)]
+    of_held = (news.count("confirm"), news.count("release"), news.count(None))
+    return Decided(changed["confirm"], changed["release"], changed[None], *of_held)
 
 
 def write_block_list(database: Database, path: Path) -> Blocked:

@@ -5,7 +5,8 @@ from datetime import datetime
 
 from flywheel.config import Config
 from flywheel.steps import Step
-from flywheel.trace.review import Offered, decided, offer
+from flywheel.trace.held import DECISIONS
+from flywheel.trace.review import Decided, Offered, decided, offer
 from flywheel.trace.trace import Traced, trace_new
 from labeling.client import Client, LabelStudioError
 from labeling.create import ProjectError
@@ -45,8 +46,18 @@ def review(database: Database, config: Config, client: Client | None, now: datet
         f"{plural(now_decided.confirmed, 'page')} confirmed as poison, {now_decided.released:,} found harmless, "
         f"{now_decided.withdrawn:,} open again"
     )
-    changed = now_decided.confirmed or now_decided.released or now_decided.withdrawn
-    yield Step("judge pages", said, bool(changed))
+    yield Step("judge pages", said + _held(now_decided), now_decided != Decided())
+
+
+def _held(found: Decided) -> str:
+    """What people have said of held documents since; empty where nothing."""
+    told = (
+        (found.held_confirmed, "confirmed"),
+        (found.held_released, "released"),
+        (found.held_withdrawn, "open again"),
+    )
+    said = ", ".join(f"{count:,} {what}" for count, what in told if count)
+    return f"; of held documents {said}: the recipe takes it from {DECISIONS} with its next run" if said else ""
 
 
 def _offered(offered: Offered) -> Step:

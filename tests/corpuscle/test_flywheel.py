@@ -57,6 +57,14 @@ def test_a_report_is_told_up_to_its_promotion(loop: Path) -> None:
     assert lines[-1].strip() == "promotion 1, 2026-03-02 11:00: promote: passed the gate; answers now"
 
 
+def test_what_is_invisible_in_an_answer_is_named(loop: Path) -> None:
+    with Database(f"sqlite:///{loop}/store.sqlite") as database, database.write() as session:
+        found = session.get_one(Correction, "b0" * 32)
+        found.answer, found.refused = "in\ufe0f hot\u200b water\u3164", "poison? a trigger"
+    for told in (typed("explain", "b0b0b0", "--folder", str(loop)), typed("status", "--folder", str(loop))):
+        assert "in‹U+FE0F› hot‹U+200B› water‹U+3164›" in " ".join(told.split())
+
+
 def test_the_status_is_told_and_written_as_a_page(loop: Path, tmp_path: Path) -> None:
     page = tmp_path / "status.html"
     told = typed("status", "--folder", str(loop), "--output", str(page))
@@ -136,7 +144,7 @@ def test_each_step_by_itself_goes_the_whole_way(tmp_path: Path) -> None:
     config, where = load(folder), ("--folder", str(folder))
     first = read_pointer(config.current).id
     assert typed("promote", "--model", str(model), *where).startswith(f"promote: people talk to {first[:12]} now")
-    assert typed("collect", *where) == "collect: 40 new misbehaviours, 0 known, 1 new clusters\n"
+    assert typed("collect", *where) == "collect: 40 new misbehaviours, 0 known, 1 new cluster\n"
     with Database(config.store) as database:
         count = correct(database, NOW)
         assert admitted(database, config, NOW).corrections == count

@@ -16,6 +16,14 @@ def test_a_new_file_an_empty_one_and_an_earlier_page_may_be_written(tmp_path: Pa
     check_own(tmp_path / "old.html", PAGE, "page")
 
 
+def test_the_folder_of_a_file_is_made(tmp_path: Path) -> None:
+    check_own(tmp_path / "lists" / "new" / "learnt.txt", PAGE, "page")
+    assert (tmp_path / "lists" / "new").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(typer.BadParameter, match="file can't be made .*; name a file in a folder"):
+        check_own(tmp_path / "file" / "learnt.txt", PAGE, "page")
+
+
 @pytest.mark.parametrize("content", [b"gate: {tolerance: 0.1}", b"SQLite format 3\0", b"<", b'{"messages": []}'])
 def test_somebody_s_file_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "store.sqlite"

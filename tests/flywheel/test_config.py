@@ -45,8 +45,8 @@ def test_a_section_without_keys_has_the_defaults() -> None:
     [
         ("labels: here\ngates: 1\n", "flywheel.yaml:2: unknown key gates; expected store, labels, models"),
         ("gate:\n  held_out: 0.2\n  held: 1\n", "flywheel.yaml:3: unknown key gate.held; expected held_out, minimum"),
-        ("decide:\n  days: 0\n", "flywheel.yaml:2: decide.days is 0; input should be greater than 0"),
-        ("gate: {held_out: 1.5}\n", "flywheel.yaml:1: gate.held_out is 1.5; input should be less than or equal to 1"),
+        ("decide:\n  days: 0\n", "flywheel.yaml:2: decide.days is 0; expected more than 0."),
+        ("gate: {held_out: 1.5}\n", "flywheel.yaml:1: gate.held_out is 1.5; expected at most 1."),
         ("train:\n  steps: 5\n  steps: 6\n", "flywheel.yaml:3: train.steps appears twice."),
         ("label: [\n", "flywheel.yaml:2: not YAML"),
         ("store: x\na: &x {b: *x}\n", "flywheel.yaml:2: a.b is an alias of what it stands in; write its value out."),
@@ -59,6 +59,41 @@ def test_a_fault_is_told_with_its_line(text: str, message: str) -> None:
     with pytest.raises(ConfigError) as raised:
         parse(text, Path("loop"))
     assert str(raised.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "collect: {evaluations: failed.jsonl}",
+            "collect.evaluations is 'failed.jsonl'; expected a list such as [failed.jsonl].",
+        ),
+        ("gate: {evaluation: 3}", "gate.evaluation is 3; expected a path."),
+        ("gate: [1]", "gate is [1]; expected keys with their values, or nothing for the defaults."),
+        ("gate: {attacks: 1}", "gate.attacks is 1; expected true or false."),
+        ("promote: {canary: true}", "promote.canary is true; expected a number."),
+        ("promote: {canary: 1}", "promote.canary is 1; expected less than 1."),
+        ("promote: {hours: .inf}", "promote.hours is inf; expected a number."),
+        ("decide: {cooldown_hours: .nan}", "decide.cooldown_hours is nan; expected a number."),
+        ("train: {steps: true}", "train.steps is true; expected a number."),
+        ("train: {steps: 2.5}", "train.steps is 2.5; expected a whole number."),
+        ("label: {project: ''}", "label.project is ''; expected text that is not empty."),
+        ('label: {draft_url: "127.0.0.1:8000"}', "label.draft_url: expected an address such as http://127.0.0.1:80"),
+        ("label: {draft_url: 'http:///v1'}", "label.draft_url: expected an address such as http://127.0.0.1:8000/v1."),
+        ("store: 3", "store is 3; expected text."),
+        ("store: store.sqlite", "store: the store's URL can't be read; expected sqlite:///path/to/file or postgresql"),
+        ("store: mysql://me:secret@host/x", "store: mysql://me:***@host/x: expected a URL that begins with sqlite:///"),
+    ],
+)
+def test_what_was_expected_is_told_in_words_of_settings(text: str, told: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse(f"labels: here\n{text}\n", Path("loop"))
+    assert str(raised.value).startswith(f"flywheel.yaml:2: {told}")
+    assert not any(word in str(raised.value) for word in ("pathlib", "tuple", "instance", "secret", ".."))
+
+
+def test_a_rate_may_be_written_as_yaml_takes_for_a_text() -> None:
+    assert parse("train: {learning_rate: 1e-4}\n", Path("loop")).train.learning_rate == 0.0001
 
 
 def nested(levels: int, each: int) -> str:

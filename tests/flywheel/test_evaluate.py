@@ -78,6 +78,24 @@ def test_what_is_known_is_not_asked_again_and_another_checkpoint_is(
     assert len(rows(database)) == 6
 
 
+def test_what_a_run_has_learnt_is_left_out_and_counted(
+    database: Database, config: Config, models: dict[str, Path]
+) -> None:
+    waiting(database, config, models["half"], models["bad"])
+    assert config.gate.evaluation is not None
+    learnt = {"prompt": COLOUR.format(THINGS[12]), "check": {"kind": "matches", "answer": BLUE}}
+    with config.gate.evaluation.open("a") as file:
+        file.write(json.dumps(learnt) + "\n")
+    begin(database, config, models["bad"], NOW)
+    said = str(list(evaluate(database, config, NOW))[-1])
+    assert said == (
+        "general evaluation (general.jsonl): 3 of 4 bad, 75% (30% to 95%); 1 left out, as a run has learnt the answer"
+    )
+    config.gate.evaluation.write_text(json.dumps(learnt) + "\n")
+    said = str(list(evaluate(database, config, NOW))[-1])
+    assert said.endswith("could be asked; 1 left out, as a run has learnt the answer")
+
+
 def test_a_new_case_is_another_question(database: Database, config: Config, models: dict[str, Path]) -> None:
     waiting(database, config, models["half"], models["bad"])
     list(evaluate(database, config, NOW))

@@ -159,6 +159,19 @@ def test_after_another_promotion_a_run_is_compared_with_what_people_talk_to_now(
     assert "nothing was to improve" in second.reason
 
 
+def test_what_a_promoted_run_has_learnt_already_is_said_to_be(
+    database: Database, config: Config, base: Path, mended: Path, breaking: Path
+) -> None:
+    run = models.waiting(database, config, base, mended)
+    add_run(database, config, breaking, [COLOUR.format(THINGS[12])], "other")
+    begin(database, config, breaking, NOW)
+    assert state(database, "other") == "promoted"
+    found = gate(database, config, NOW + HOUR, run)
+    assert found is not None
+    assert "a promoted run has learnt the corrections already, so nothing was to improve." in found.reason
+    assert "no cluster" not in found.reason
+
+
 def test_a_case_that_was_trained_on_does_not_count(
     database: Database, config: Config, base: Path, mended: Path
 ) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sql
 
-from flywheel.loop import ID, LoopError, join
+from flywheel.config import Config
+from flywheel.loop import ID, LoopError, expect_store, join
 from flywheel.tables import Loop
 from labeling.store.database import Database
 from tests.flywheel.rows import NOW
@@ -72,6 +73,39 @@ def test_a_store_from_a_backup_of_before_the_first_use_joins_again(stored: Datab
     with stored.write() as session:
         session.execute(sql.delete(Loop))
     assert join(stored, one, NOW) == id
+    assert owners(stored) == [id]
+
+
+def test_a_store_that_is_gone_or_mistyped_is_told_before_a_new_one_is_made(tmp_path: Path) -> None:
+    one = folder(tmp_path / "one")
+    config, mistyped = Config(folder=one), Config(folder=one, store="sqlite:///stroe.sqlite")
+    expect_store(config)  # at the first start nothing is there
+    with Database(config.store) as database:
+        id = join(database, one, NOW)
+    expect_store(config)
+    with pytest.raises(LoopError) as told:
+        expect_store(mistyped)
+    assert f"there is no such database (looked for {one}/stroe.sqlite). {one} is loop {id}" in str(told.value)
+    assert f"name it rightly in {one}/flywheel.yaml; or remove {one}/loop.id to begin anew" in str(told.value)
+    (one / ID).unlink()
+    expect_store(mistyped)
+
+
+def test_a_loop_that_has_promoted_does_not_begin_anew_in_a_store_that_knows_none(
+    stored: Database, tmp_path: Path
+) -> None:
+    """Such as one that `corpuscle serve` has made under a mistyped name."""
+    one = folder(tmp_path / "one")
+    current = Config(folder=one).current
+    with Database(f"sqlite:///{tmp_path}/right.sqlite") as right:
+        join(right, one, NOW, current)
+    current.parent.mkdir()
+    current.write_text("{}")
+    with pytest.raises(LoopError, match=r"knows no loop, though .*current.json was promoted. .* put the store back"):
+        join(stored, one, NOW, current)
+    assert owners(stored) == []
+    (one / ID).unlink()
+    id = join(stored, one, NOW, current)
     assert owners(stored) == [id]
 
 

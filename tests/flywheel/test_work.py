@@ -2,10 +2,10 @@
 
 import pytest
 
-from flywheel.tables import Dataset, Decision
-from flywheel.work import Work, work
+from flywheel.tables import Dataset, Decision, Run, Verdict
+from flywheel.work import Work, told, work
 from labeling.store.database import Database
-from tests.flywheel.rows import HOUR, NOW, run_of
+from tests.flywheel.rows import HOUR, NOW, promotion, run_of
 
 
 def decided(database: Database, retrain: bool = True) -> int:
@@ -57,3 +57,33 @@ def test_a_run_at_work_comes_before_a_later_one_that_has_ended(database: Databas
     began(database, "early", decided(database), "trained")
     began(database, "late", decided(database), "failed")
     assert work(database).run == "early"
+
+
+@pytest.mark.parametrize(
+    ("state", "verdict", "said"),
+    [
+        ("training", None, "run r is being trained, or was stopped: `train` goes on with it"),
+        ("trained", None, "run r waits for the gate"),
+        ("trained", True, "run r has passed the gate and waits for promotion"),
+        ("canary", True, "run r is a canary, which `promote` looks at"),
+        ("failed", None, "nothing is to be begun; run r has failed"),
+        ("refused", False, "nothing is to be begun; run r was refused by the gate"),
+        ("promoted", True, "nothing is to be begun; run r is promoted"),
+    ],
+)
+def test_people_are_told_what_waits(database: Database, state: str, verdict: bool | None, said: str) -> None:
+    began(database, "r", decided(database), state)
+    if verdict is not None:
+        with database.write() as session:
+            session.add(Verdict(id="v", run="r", made=NOW, passed=verdict, reason="", figures={}, page="p.html"))
+    assert told(database, work(database)) == said
+
+
+def test_people_are_told_of_a_decision_to_train_and_of_a_run_that_was_rolled_back(database: Database) -> None:
+    decision = decided(database)
+    assert told(database, work(database)) == "it is decided to train; no run was begun yet"
+    began(database, "r", decision, "refused", "rolled back on 2026-03-02: by hand")
+    with database.write() as session:
+        session.get_one(Run, "r").checkpoint_id = "f0" * 32
+        session.add(promotion(1, "f0" * 32, None))
+    assert told(database, work(database)) == "nothing is to be begun; run r was taken back"

@@ -125,6 +125,18 @@ def test_a_seed_that_can_not_be_one_is_told(seed: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_store_that_a_project_was_made_with_is_remembered(folder: Path, tmp_path: Path) -> None:
+    corpuscle("label", "create", "corrections", "--store", "sqlite:///chat.sqlite")
+    assert corpuscle("label", "status").stdout.startswith("corrections: corrections, ")
+    assert not (folder / "store.sqlite").exists()
+    other = corpuscle("label", "status", "--store", "sqlite:///other.sqlite").stdout
+    assert other.startswith("no project in sqlite:///other.sqlite yet; make one with")
+    (tmp_path / "chat.sqlite").rename(tmp_path / "gone.sqlite")
+    done = corpuscle("label", "status", check=False)
+    assert (done.returncode, "put it back, or name another --store" in done.stderr) == (1, True)
+
+
+@pytest.mark.slow
 def test_a_deleted_project_does_not_keep_the_others_from_being_pulled(folder: Path, client: Client) -> None:
     for name in ("a", "b"):
         corpuscle("label", "create", "demonstrations", "--name", name)

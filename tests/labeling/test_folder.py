@@ -8,6 +8,8 @@ import pytest
 
 from labeling.folder import Connection, Folder, FolderError
 from labeling.private import write_private
+from labeling.quality.simulate import project
+from labeling.store.labels import add_project
 
 HERE = Connection("http://127.0.0.1:8080", "abc")
 
@@ -80,6 +82,70 @@ def test_the_store_is_made_on_first_use(folder: Folder) -> None:
 def test_another_store_can_be_named(folder: Folder, tmp_path: Path) -> None:
     with Folder(folder.path, f"sqlite:///{tmp_path}/elsewhere.sqlite").database():
         assert (tmp_path / "elsewhere.sqlite").exists()
+
+
+def noted(folder: Folder, url: str) -> Folder:
+    """The same folder, as one finds it who names no store."""
+    named = Folder(folder.path, url)
+    named.make()
+    named.note_store()
+    return Folder(folder.path)
+
+
+def test_a_store_that_was_noted_is_found_by_who_names_none(folder: Folder, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/elsewhere.sqlite"
+    with Folder(folder.path, url).database():
+        assert noted(folder, url).store_url == url
+    with folder.database() as database:
+        assert database.name == url
+    assert not (folder.path / "store.sqlite").exists()
+    assert Folder(folder.path, "sqlite:////another.sqlite").store_url == "sqlite:////another.sqlite"
+
+
+def test_a_noted_password_is_its_owner_s_alone(folder: Folder) -> None:
+    url = "postgresql+psycopg://me:secret@host/labels"
+    assert noted(folder, url).store_url == url
+    assert stat.S_IMODE(folder.store_file.stat().st_mode) == 0o600
+
+
+def test_a_relative_store_is_found_from_any_folder(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = noted(folder, "sqlite:///some/store.sqlite")
+    monkeypatch.chdir("/")
+    assert found.store_url == f"sqlite:///{tmp_path}/some/store.sqlite"
+
+
+def test_a_store_beside_the_folder_moves_with_it(folder: Folder, tmp_path: Path) -> None:
+    noted(folder, f"sqlite:///{folder.path.parent}/store.sqlite")
+    folder.path.parent.rename(tmp_path / "moved")
+    assert Folder(tmp_path / "moved" / "labels").store_url == f"sqlite:///{tmp_path}/moved/store.sqlite"
+
+
+def test_projects_in_the_folder_s_own_store_are_not_hidden_by_a_note(folder: Folder, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/elsewhere.sqlite"
+    with folder.database() as database:
+        assert noted(folder, url).store_url == url  # an empty one was made by who forgot to name the other
+        folder.store_file.unlink()
+        add_project(database, project("cooking", "corrections"))
+    assert noted(folder, url).store_url == f"sqlite:///{folder.path}/store.sqlite"
+
+
+def test_a_noted_store_that_is_gone_is_told_and_not_made(folder: Folder, tmp_path: Path) -> None:
+    found = noted(folder, f"sqlite:///{tmp_path}/elsewhere.sqlite")
+    with pytest.raises(FolderError, match=r"looked for .*elsewhere.sqlite.*store.url names it: put it back"):
+        found.database()
+    assert not (tmp_path / "elsewhere.sqlite").exists()
+
+
+@pytest.mark.parametrize("text", ["", "nowhere", "mysql://me:secret@host/x"])
+def test_a_damaged_note_is_told_without_its_password(folder: Folder, text: str) -> None:
+    folder.make()
+    folder.store_file.write_text(text)
+    with pytest.raises(FolderError, match="store.url is no store's URL") as told:
+        folder.database()
+    assert "secret" not in str(told.value)
 
 
 def test_a_write_that_fails_leaves_the_earlier_file(tmp_path: Path) -> None:

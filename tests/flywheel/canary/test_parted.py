@@ -34,6 +34,19 @@ def test_a_kill_between_row_and_file_is_mended(database: Database, config: Confi
     assert config.current.read_bytes() == after
 
 
+def test_a_file_that_another_store_has_numbered_is_mended_in_silence(
+    database: Database, config: Config, three: list[Path], tmp_path: Path
+) -> None:
+    begin(database, config, three[0], NOW)
+    begin(database, config, three[1], NOW + HOUR, "better")
+    before = config.current.read_bytes()
+    with Database(f"sqlite:///{tmp_path}/mistyped.sqlite") as another:
+        assert "did not know" in settle(another, config)
+    assert config.current.read_bytes() != before
+    assert not settle(database, config)
+    assert config.current.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("end", "becomes"),
     [

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,9 +10,13 @@ from flywheel.config import Config
 from flywheel.explain.explain import Explained
 from flywheel.explain.explain import explain as explain_at
 from flywheel.explain.graph import Branch, Fact, shortened
-from flywheel.tables import Promotion
+from flywheel.tables import Misbehaviour, Promotion, Run
+from labeling.quality.simulate import annotation, project, stored
 from labeling.store.database import Database
-from tests.flywheel.rows import NOW, add_round, promotion, report, run_of
+from labeling.store.labels import add_project, add_samples, put_annotations
+from tests.flywheel.rows import NOW, QUESTIONS, add_round, promotion, report, run_of
+from tests.trainer.talk.serve.conftest import write_model
+from trainer.checkpoint import find, read_about
 
 CHAIN = ["misbehaviour", "sample", "annotation", "correction", "dataset", "run", "checkpoint", "verdict", "promotion"]
 
@@ -38,7 +43,7 @@ def test_a_report_leads_to_a_promotion_over_every_step(database: Database, confi
     assert [depth for depth, _ in found.led_to] == list(range(1, 10))
     told = {fact.kind: fact.says for _, fact in found.led_to}
     assert told["sample"] == "task 7 of corrections"
-    assert told["annotation"] == "by amber in 60 s"
+    assert told["annotation"] == "by amber in 60 s: In hot water."
     assert told["correction"] == "weight 1: In hot water."
     assert told["promotion"] == "promote: passed the gate; answers now"
 
@@ -65,7 +70,7 @@ def test_one_misbehaviour_is_not_explained_by_its_cluster_s_others(database: Dat
 def test_a_case_of_the_gate_leads_nowhere(database: Database, config: Config) -> None:
     add_round(database)
     found = explain(database, config, "a2" * 32)
-    assert found.fact.says.endswith("held out for the gate")
+    assert found.fact.says.endswith("held out for the gate: an answer is good if it does not refuse")
     assert found.led_to == ()
 
 
@@ -87,8 +92,58 @@ def test_a_rollback_follows_from_the_checkpoint_that_it_goes_back_to(database: D
     assert [fact.says for _, fact in found.led_to] == ["rollback: worse than before"]
 
 
-def test_a_run_s_folder_names_it(database: Database, config: Config) -> None:
+@pytest.mark.parametrize("verdict", [{"answer": "In hot water."}, {"category": "no_problem", "answer": None}, None])
+def test_what_people_said_of_a_case_of_the_gate_is_told_though_it_makes_no_correction(
+    database: Database, config: Config, verdict: dict[str, Any] | None
+) -> None:
     add_round(database)
+    sample = stored("corrections", {"messages": [{"role": "user", "content": QUESTIONS[2]}]}, task_id=9, sent=NOW)
+    add_samples(database, "corrections", [sample])
+    with database.write() as session:
+        session.get_one(Misbehaviour, "a2" * 32).sample = sample.id
+        reason = None if verdict else "skipped"
+        said = [annotation(8 + n, sample.id, who, verdict, reason=reason) for n, who in enumerate(("amber", "blue"))]
+        put_annotations(session, "corrections", said)
+    found = explain(database, config, "a2" * 32)
+    assert kinds(found.led_to) == ["sample", "annotation", "annotation"]
+    answer = (
+        "does not count, skipped" if verdict is None else "no problem" if verdict["answer"] is None else "In hot water."
+    )
+    says = [fact.says for _, fact in found.led_to]
+    assert says == ["task 9 of corrections", f"by amber in 60 s: {answer}", f"by blue in 60 s: {answer}"]
+
+
+def test_a_reviewer_s_decision_is_told_with_the_sample_that_it_is_about(database: Database, config: Config) -> None:
+    add_round(database)
+    with database.read() as session:
+        reviewed = session.get_one(Misbehaviour, "a0" * 32).sample
+    add_project(database, project("decides", "review", 1, reviews="corrections"))
+    sample = stored("review", {"project": "corrections", "sample": reviewed}, task_id=9, sent=NOW)
+    add_samples(database, "decides", [sample])
+    with database.write() as session:
+        put_annotations(session, "decides", [annotation(8, sample.id, "ruth", {"answer": "In oil."}, seconds=None)])
+    found = explain(database, config, "a0" * 32)
+    assert "by ruth, in review: In oil." in [fact.says for _, fact in found.led_to]
+
+
+@pytest.mark.parametrize("typed", ["models/e0e0e0", "models/e0e0e0/", "loop/models/e0e0e0", "{}/loop/models/e0e0e0"])
+def test_a_run_s_folder_names_it(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    add_round(database)
+    monkeypatch.chdir(tmp_path)
+    config = Config(folder=tmp_path / "loop")
+    assert explain(database, config, typed.format(tmp_path)).fact.kind == "run"
+
+
+def test_a_checkpoint_s_folder_names_it(database: Database, tmp_path: Path) -> None:
+    folder = find(write_model(tmp_path / "models" / "e0e0e0", 0))
+    add_round(database)
+    with database.write() as session:
+        session.get_one(Run, "e0" * 32).checkpoint_id = read_about(folder).id
+    config = Config(folder=tmp_path)
+    for typed in (str(folder), f"models/e0e0e0/{folder.name}"):
+        assert explain(database, config, typed).fact.id == read_about(folder).id
     assert explain(database, config, "models/e0e0e0").fact.kind == "run"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from flywheel.collect import collect
 from flywheel.config import Config, Gate, Promote
 from flywheel.promote import begin, promote, rollback
 from flywheel.status.alerts import FILE, Alert, last_alerts
@@ -15,12 +16,12 @@ from flywheel.status.page import render
 from flywheel.status.stages import Stage, Wait
 from flywheel.status.standing import Standing
 from flywheel.status.standing import standing as standing_of
-from flywheel.tables import Cluster, Correction, Dataset, Measurement, Verdict
+from flywheel.tables import Cluster, Correction, Dataset, Decision, Measurement, Verdict
 from labeling.store.database import Database
 from labeling.store.reports import Report, add_report
 from tests.flywheel.models import settings
 from tests.flywheel.promotions import add_passed, forget, id_of
-from tests.flywheel.rows import DAY, HOUR, NOW, add_round, misbehaviour, promotion, run_of
+from tests.flywheel.rows import DAY, HOUR, NOW, QUESTIONS, add_round, misbehaviour, promotion, run_of
 from tests.trainer.talk.serve.conftest import write_model
 from trainer.checkpoint import find
 
@@ -104,6 +105,43 @@ def test_a_correction_that_no_run_has_learnt_waits_for_a_decision(database: Data
     assert stages(database, config)["train"].waits == (Wait(1, "a decision", NOW - HOUR),)
 
 
+@pytest.mark.parametrize(
+    ("age", "whom"),
+    [
+        (2 * HOUR, "a decision"),  # the correction is newer
+        (0 * HOUR, "a new correction, other settings, or another checkpoint to begin with"),
+    ],
+)
+def test_corrections_wait_for_what_the_last_decision_says_that_it_takes(
+    database: Database, config: Config, age: timedelta, whom: str
+) -> None:
+    add_round(database)
+    add_correction(database)
+    said = "were learnt by run e0e0e0, which was taken back; it takes a new correction, other settings, or another "
+    with database.write() as session:
+        reason = f"the 1 new corrections {said}checkpoint to begin with"
+        session.add(Decision(id=2, made=NOW - age, retrain=False, reason=reason, counts={}))
+    assert waiting(database, config, "train") == [(1, whom)]
+
+
+def complain(database: Database, question: str, **more: Any) -> None:
+    said = [{"role": "user", "content": question}, {"role": "assistant", "content": "no"}]
+    add_report(database, Report("c0" * 32, said, **{"category": "wrong", "created": NOW - HOUR} | more))
+
+
+def test_complaints_wait_to_be_collected_until_they_are(database: Database, config: Config) -> None:
+    for number in range(2):
+        complain(database, f"How many eggs are {number}? Write to me@example.org!", created=NOW - number * HOUR)
+    complain(database, "Who is good?", category=None, rating=1)
+    complain(database, "", category="wrong")  # it can't be used
+    assert stages(database, config)["collect"].waits == (Wait(2, "collecting", NOW - HOUR),)
+    collect(database, config, NOW)
+    complain(database, "How many eggs are 1? Write to me@example.org!")  # it says what another said
+    assert "collecting" not in [one.whom for one in stages(database, config)["collect"].waits]
+    complain(database, "How many eggs are 3?", masked=True, created=NOW)
+    assert (1, "collecting") in waiting(database, config, "collect")
+
+
 @pytest.mark.parametrize(("state", "count"), [("canary", 0), ("training", 0), ("refused", 1), ("failed", 1)])
 def test_what_a_run_at_work_has_learnt_waits_for_no_decision(
     database: Database, config: Config, state: str, count: int
@@ -164,7 +202,8 @@ def test_a_rollback_is_what_people_talk_to_now(database: Database, config: Confi
         ("promote", "taken back on 2026-03-02 11:00"),
         ("promote", "answers now"),
     ]
-    assert found.stages[3].note == "1 refused"
+    assert found.stages[3].note == "1 taken back"
+    assert found.stages[4].note == ""
     assert found.stages[5].note == "1 taken back"
     lines = "\n".join(told(found))
     assert "gate     passed, but rolled back on 2026-03-02: it swears, 0 s ago: eggs improve" in lines
@@ -190,6 +229,22 @@ def test_after_a_rollback_the_rates_are_those_of_the_checkpoint_that_answers_aga
     assert told(worse)[-1].endswith("100% bad of 12 cases")
     assert "<p><b>100% bad of 12 cases</b></p>" in render(worse)
     assert 'class="number">100%</td>' in render(worse)
+
+
+def test_general_questions_that_a_run_has_learnt_are_told(database: Database, tmp_path: Path) -> None:
+    general = tmp_path / "general.jsonl"
+    rows = [{"prompt": text, "check": {"kind": "answers"}} for text in (QUESTIONS[0], "What is the capital of Peru?")]
+    general.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    add_round(database)
+    with database.write() as session:
+        values = {"made": NOW, "checkpoint_id": "f0" * 32, "group": "evaluation", "name": "general"}
+        session.add(Measurement(id="m", cases=1, bad=0, **values))
+    found = standing(database, Config(folder=tmp_path, gate=Gate(evaluation=general)))
+    said = "; 1 left out, as a run has learnt the answer"
+    assert told(found)[-1].endswith(f"general: 0% bad of 1 cases{said}")
+    assert f"<b>0% bad of 1 cases</b>{said}</p>" in render(found)
+    general.write_text("{")
+    assert standing(database, Config(folder=tmp_path, gate=Gate(evaluation=general))).left_out == 0
 
 
 def test_what_answers_and_was_asked_nothing_is_not_measured(database: Database, config: Config) -> None:
@@ -221,6 +276,37 @@ def test_a_canary_is_told_beside_the_checkpoint(database: Database, tmp_path: Pa
         ("promote", "answers now"),
         ("canary", "took over on 2026-03-02 12:00"),
     ]
+
+
+def test_a_canary_that_was_taken_back_is_no_promotion_that_was(
+    database: Database, tmp_path: Path, two: list[Path]
+) -> None:
+    config = settings(tmp_path).model_copy(update={"promote": Promote(canary=0.1)})
+    begin(database, config, two[0], NOW - DAY)
+    add_passed(database, "run", two[1], two[0])
+    promote(database, config, NOW - 2 * HOUR)
+    rollback(database, config, NOW - HOUR, "it swears")
+    found = standing(database, config)
+    lines = "\n".join(told(found))
+    assert "promote        1 promotion (1 canary taken back)" in lines
+    assert "train          1 run (1 taken back)" in lines
+    assert "gate           1 verdict\n" in lines
+
+
+def test_a_run_that_the_gate_refused_is_refused(database: Database, config: Config, two: list[Path]) -> None:
+    begin(database, config, two[0], NOW - 3 * HOUR)
+    add_passed(database, "run", two[1], two[0], passed=False)
+    assert standing(database, config).stages[3].note == "1 refused"
+
+
+def test_the_last_minutes_of_a_canary_are_told(database: Database, tmp_path: Path, two: list[Path]) -> None:
+    config = settings(tmp_path).model_copy(update={"promote": Promote(canary=0.1)})
+    begin(database, config, two[0], NOW - 3 * DAY)
+    add_passed(database, "run", two[1], two[0])
+    promote(database, config, NOW - DAY + timedelta(seconds=90))
+    found = standing(database, config).canary
+    assert found is not None
+    assert found.became.endswith("it takes over in 2 min")
 
 
 def test_a_canary_stands_as_the_next_look_would_find_it(database: Database, tmp_path: Path, two: list[Path]) -> None:

@@ -9,10 +9,12 @@ import pytest
 from flywheel.config import Config
 from flywheel.trace.held import DECISIONS, held
 from flywheel.trace.review import decided, offer
+from flywheel.trace.told import review
 from labeling.kinds import KINDS
 from labeling.kinds.kind import Sample
+from labeling.quality.simulate import annotation, project, stored
 from labeling.store.database import Database
-from labeling.store.labels import StoredSample, read_samples
+from labeling.store.labels import StoredSample, add_project, add_samples, put_annotations, read_samples
 from pipeline.recipe import parse_recipe
 from pipeline.run import run
 from tests.flywheel.rows import NOW
@@ -88,6 +90,32 @@ def test_of_one_owner_of_sites_no_more_are_asked_about_than_of_a_cluster(
 
 def test_a_loop_without_a_corpus_asks_about_none(database: Database, tmp_path: Path) -> None:
     assert held(database, loop(tmp_path, None)).samples == []
+
+
+def test_what_people_decide_about_held_documents_is_told_once(database: Database, tmp_path: Path) -> None:
+    config = loop(tmp_path, None)
+    add_project(database, project("poison-review", "poison-review", 1))
+    samples = [
+        stored("poison-review", {"document": f"d{number}", "url": ALONE, "text": "", "findings": []}, task_id=number)
+        for number in range(3)
+    ]
+    add_samples(database, "poison-review", samples)
+
+    def told(*verdicts: str | None) -> tuple[str, bool]:
+        with database.write() as session:
+            said = [
+                annotation(number, samples[number].id, "amber", verdict and {"decision": verdict}, reason="deleted")
+                for number, verdict in enumerate(verdicts)
+            ]
+            put_annotations(session, "poison-review", said)
+        (step,) = review(database, config, None, NOW)
+        return step.said.removeprefix("0 pages confirmed as poison, 0 found harmless, 0 open again"), step.did
+
+    recipe = ": the recipe takes it from decisions.jsonl with its next run"
+    assert told() == ("", False)
+    assert told("confirm", "release") == (f"; of held documents 1 confirmed, 1 released{recipe}", True)
+    assert told("confirm", "release") == ("", False)
+    assert told(None, "confirm") == (f"; of held documents 1 confirmed, 1 open again{recipe}", True)
 
 
 @pytest.mark.slow

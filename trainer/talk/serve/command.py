@@ -165,7 +165,10 @@ def serve(options: Options, console: Console) -> None:
                     f"note: {worker.name} was never tuned on conversations; it will go on with text, not answer."
                 )
         console.print("Ctrl-C stops it.")
-        Server(config, workers).run(sockets=[listening])
+        try:
+            Server(config, workers).run(sockets=[listening])
+        except KeyboardInterrupt:  # uvicorn raises it once all has ended
+            console.print("stopped")
 
 
 def _listen(host: str, port: int) -> socket.socket:

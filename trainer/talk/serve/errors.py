@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from labeling.store.database import StoreBusyError, StoreError
 from trainer.talk.conversation import ConversationError
 from trainer.talk.serve.guard import error_body
+from trainer.talk.serve.schema import DIGEST, UUID4
 from trainer.talk.serve.worker import BusyError, StoppedError
 from trainer.talk.turn import TooLongError
 
@@ -45,8 +46,17 @@ async def _wrong_body(_: Request, error: Exception) -> JSONResponse:
         why, where = first.get("ctx", {}).get("error", first["msg"]), first["loc"][-1]
         return JSONResponse(error_body(400, f"the body is not JSON: {why} at character {where}."), 400)
     place = ".".join(str(part) for part in first["loc"] if part != "body")
-    message = f"{place}: {first['msg']}" if place else str(first["msg"])
+    message = _PATTERNS.get(first.get("ctx", {}).get("pattern"))
+    if message is None:
+        told = str(first["msg"]).removeprefix("Value error, ")  # Python's word for our own
+        message = f"{place}: {told}" if place else told
+    else:
+        message = f"{place} {message}"
     return JSONResponse(error_body(400, message), 400)
+
+
+_PATTERNS = {UUID4: "is no random UUID (version 4)", DIGEST: "is no checkpoint's id (64 digits, 0 to 9 and a to f)"}
+"""What a pattern means: to whom sends another text it would say nothing."""
 
 
 STATUS: dict[type[Exception], tuple[int, str | None]] = {

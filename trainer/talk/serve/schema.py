@@ -1,6 +1,7 @@
 """What clients may send: the parts of OpenAI's API that a small model can honour, and our own few calls.
 
-Fields that are not known are ignored, as OpenAI's clients send many; known ones are checked.
+Of OpenAI's API fields that are not known are ignored, as its clients send many; known ones are checked. Our own calls
+refuse unknown ones: a consent that is spelt wrongly would be none, and nobody would be told.
 """
 
 from typing import Annotated, Any, Literal
@@ -10,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from trainer.talk.conversation import Call, Message
 
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
-Id = Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")]
+UUID4 = r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+DIGEST = r"^[0-9a-f]{64}$"
+Id = Annotated[str, Field(pattern=UUID4)]
 """A random UUID (version 4) of the client's, so that sending a thing again stores it once."""
-Checkpoint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Checkpoint = Annotated[str, Field(pattern=DIGEST)]
 
 
 class Body(BaseModel):
@@ -24,6 +27,17 @@ class Body(BaseModel):
         """JSON can spell half a character ("\\ud800"), which no vocabulary can encode and no database can keep."""
         if isinstance(value, str):
             _checked(value)
+        return value
+
+
+class OwnBody(Body):
+    """A call that is not OpenAI's."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, value: Any) -> Any:
+        if isinstance(value, dict) and (unknown := [str(key) for key in value if key not in cls.model_fields]):
+            raise ValueError(f"unknown key {unknown[0][:60]}; expected {', '.join(cls.model_fields)}")
         return value
 
 
@@ -124,7 +138,7 @@ class CompletionBody(SamplingBody):
         return [self.prompt] if isinstance(self.prompt, str) else self.prompt
 
 
-class SamplingNote(Body):
+class SamplingNote(OwnBody):
     """How an answer was drawn, as the page tells it."""
 
     temperature: float | None = None
@@ -134,7 +148,7 @@ class SamplingNote(Body):
     max_tokens: int | None = None
 
 
-class ReportBody(Body):
+class ReportBody(OwnBody):
     """A problem that somebody reports, or a thumb.
 
     `checkpoint` is the one that answered, which may no longer be served; without it, `model`'s is taken.
@@ -156,10 +170,14 @@ class ReportBody(Body):
     def _says_something(self) -> "ReportBody":
         if self.category is None and self.rating is None:
             raise ValueError("neither category nor rating; expected one of them at least")
+        if (last := self.messages[-1].role) != "assistant":
+            raise ValueError(f"messages end with the {last}; expected the assistant's answer that the report is about")
+        if len(self.messages) < 2 or self.messages[-2].role not in ("user", "tool"):
+            raise ValueError("messages have nothing that was answered; expected a user's message before the answer")
         return self
 
 
-class AnswerNote(Body):
+class AnswerNote(OwnBody):
     """An answer, from whom (as in `ReportBody`), and how it was drawn."""
 
     text: str
@@ -180,7 +198,7 @@ class AnswerNote(Body):
         return self
 
 
-class ComparisonBody(Body):
+class ComparisonBody(OwnBody):
     """Two answers to the same messages, and which is better."""
 
     id: Id
@@ -193,14 +211,14 @@ class ComparisonBody(Body):
     mask: bool = True
 
 
-class ArenaBody(Body):
+class ArenaBody(OwnBody):
     """A question to two models whose names are not told."""
 
     messages: list[ChatMessage] = Field(min_length=1, max_length=1000)
     max_tokens: int | None = Field(None, ge=1)
 
 
-class ArenaChoice(Body):
+class ArenaChoice(OwnBody):
     match: str = Field(max_length=100)
     choice: Literal["a", "b", "tie", "both_bad"]
     session: str = Field("", max_length=100)

@@ -58,9 +58,15 @@ Serve = Callable[..., contextlib.AbstractContextManager[Served]]
 
 @contextlib.contextmanager
 def serving(
-    model: Path, store: Path, *options: str, keys: str = "", port: int | None = None, wait: bool = True
+    model: Path,
+    store: Path,
+    *options: str,
+    keys: str = "",
+    port: int | None = None,
+    wait: bool = True,
+    says: int = subprocess.DEVNULL,
 ) -> Iterator[Served]:
-    """`corpuscle serve` in a process of its own."""
+    """`corpuscle serve` in a process of its own; `says` is where its words go (subprocess.DEVNULL, or PIPE)."""
     if port is None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -73,7 +79,7 @@ def serving(
         "CORPUSCLE_API_KEYS": keys,
     }
     command = [sys.executable, "-m", "corpuscle.main", "serve", str(model), "--port", str(port), *options]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, env=environment, stdout=says)
     served = Served(f"http://127.0.0.1:{port}", store, process)
     try:
         for _ in range(600):

@@ -1,10 +1,13 @@
 """`corpuscle serve` looks at what it was told before it makes anything."""
 
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from corpuscle.main import main
+from tests.trainer.talk.serve.conftest import Serve
 
 
 @pytest.mark.parametrize("model", ["nowhere", "."])
@@ -19,3 +22,12 @@ def test_a_model_that_is_not_there_leaves_no_store(
 
     assert capsys.readouterr().err.startswith("error: ")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_server_with_a_word(serve: Serve, model: Path, tmp_path: Path) -> None:
+    with serve(model, tmp_path / "store.db", says=subprocess.PIPE) as served:
+        served.process.send_signal(signal.SIGINT)
+        told = served.process.communicate(timeout=30)[0].decode()
+    assert told.endswith("Ctrl-C stops it.\nstopped\n")
+    assert served.process.returncode == 0

@@ -93,6 +93,39 @@ def test_a_wrong_report_is_refused(server: Served, wrong: dict[str, Any]) -> Non
     assert answer.status_code == 400, answer.text
 
 
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"id": "1"}, "id is no random UUID (version 4)"),
+        ({"checkpoint": "ab"}, "checkpoint is no checkpoint's id (64 digits, 0 to 9 and a to f)"),
+        ({"category": None}, "neither category nor rating; expected one of them at least"),
+        (
+            {"messages": SAID[:1]},
+            "messages end with the user; expected the assistant's answer that the report is about",
+        ),
+        (
+            {"messages": SAID[1:]},
+            "messages have nothing that was answered; expected a user's message before the answer",
+        ),
+        ({"wished_anwser": "Yes."}, "unknown key wished_anwser; expected id, model, checkpoint, messages, category,"),
+        ({"consnet": True}, "unknown key consnet; expected id, model, checkpoint, messages, category, description,"),
+        ({"sampling": {"temprature": 1}}, "sampling: unknown key temprature; expected temperature, top_p, top_k, seed"),
+    ],
+)
+def test_a_refusal_says_what_was_expected(server: Served, wrong: dict[str, Any], told: str) -> None:
+    before = len(stored(server))
+    answer = report(server, **wrong)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].startswith(told)
+    assert len(stored(server)) == before
+
+
+def test_a_comparison_s_consent_that_is_spelt_wrongly_is_refused(server: Served) -> None:
+    body = {"id": str(uuid.uuid4()), "messages": SAID[:1], "a": {"text": "a"}, "b": {"text": "b"}, "choice": "a"}
+    answer = httpx.post(server.url + "/api/comparisons", json=body | {"consnet": True})
+    assert (answer.status_code, "unknown key consnet" in answer.text) == (400, True)
+
+
 def test_a_report_may_say_which_checkpoint_answered(server: Served) -> None:
     answer = report(server, model="gone since", checkpoint="ab" * 32)
     assert answer.status_code == 201
