@@ -5,6 +5,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,10 +166,9 @@ def serve(options: Options, console: Console) -> None:
                     f"note: {worker.name} was never tuned on conversations; it will go on with text, not answer."
                 )
         console.print("Ctrl-C stops it.")
-        try:
+        with suppress(KeyboardInterrupt):  # uvicorn raises it once all has ended, where Python hears of it
             Server(config, workers).run(sockets=[listening])
-        except KeyboardInterrupt:  # uvicorn raises it once all has ended
-            console.print("stopped")
+        console.print("stopped")
 
 
 def _listen(host: str, port: int) -> socket.socket:
