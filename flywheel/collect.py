@@ -93,36 +93,42 @@ def collect(database: Database, config: Config, now: datetime) -> Collected:
 
 
 def reported(database: Database) -> Iterator[Found | Rejected]:
-    """What the chat's users and the red team reported as bad, and nobody dismissed.
+    """What the chat's users and the red team reported as bad, and nobody dismissed."""
+    with database.read() as session:
+        for report in read_reports(session):
+            found = from_report(report)
+            if found is not None:
+                yield found
+
+
+def from_report(report: Report) -> Found | Rejected | None:
+    """What a report complains of; None where it complains of nothing, or was dismissed.
 
     People's words are masked, the red team's are not: a masked attack would be another.
     """
-    with database.read() as session:
-        for report in read_reports(session):
-            redteam = report.source == "redteam"
-            if report.status == "dismissed" or (report.category is None and report.rating != -1):
-                continue
-            told = report if redteam or report.masked else mask_report(report)
-            try:
-                messages = conversation(told.messages, "messages")
-                if messages[-1]["role"] != "assistant":
-                    raise InvalidSampleError("its messages do not end with an answer; expected what it is about last")
-                asked, answer = prompt(messages[:-1], "messages before the answer"), messages[-1]["content"]
-            except InvalidSampleError as error:
-                yield Rejected(f"report {report.id}", str(error))
-                continue
-            yield Found(
-                source="redteam" if redteam else "chat",
-                source_ref=report.id,
-                checkpoint_id=report.checkpoint_id,
-                prompt=asked,
-                answer=answer,
-                category=told.category or "other",
-                note=told.description,
-                consent=told.consent,
-                # What a user wishes is the user's own, and goes to people with the report: see `flywheel.agreed`.
-                check=_attack_check(told, answer) if redteam else None,
-            )
+    redteam = report.source == "redteam"
+    if report.status == "dismissed" or (report.category is None and report.rating != -1):
+        return None
+    told = report if redteam or report.masked else mask_report(report)
+    try:
+        messages = conversation(told.messages, "messages")
+        if messages[-1]["role"] != "assistant":
+            raise InvalidSampleError("its messages do not end with an answer; expected what it is about last")
+        asked, answer = prompt(messages[:-1], "messages before the answer"), messages[-1]["content"]
+    except InvalidSampleError as error:
+        return Rejected(f"report {report.id}", str(error))
+    return Found(
+        source="redteam" if redteam else "chat",
+        source_ref=report.id,
+        checkpoint_id=report.checkpoint_id,
+        prompt=asked,
+        answer=answer,
+        category=told.category or "other",
+        note=told.description,
+        consent=told.consent,
+        # What a user wishes is the user's own, and goes to people with the report: see `flywheel.agreed`.
+        check=_attack_check(told, answer) if redteam else None,
+    )
 
 
 def failed(path: Path) -> Iterator[Found | Rejected]:

@@ -32,6 +32,9 @@ setting stays."""
 TOLD = 3
 """Clusters that a reason names."""
 
+CHANGE = "a new correction, other settings, or another checkpoint to begin with"
+"""What it takes to train where the same was learnt from the same before; reasons say it, and the status repeats it."""
+
 AT_WORK = {
     "training": "is being trained",
     "trained": "waits for the gate or to be promoted",
@@ -140,14 +143,13 @@ def _done(database: Database, config: Config, state: _State) -> str:
         begun = sum(one.get("run") == run.id for one in session.scalars(sql.select(Decision.counts)))
         newest = sql.select(Verdict.passed).where(Verdict.run == run.id).order_by(Verdict.made.desc(), Verdict.id)
         passed = session.scalar(newest.limit(1))
-    change = "a new correction, other settings, or another checkpoint to begin with"
     if run.state == "failed":
         if begun < ATTEMPTS:
             return ""
         said = run.note.strip().splitlines()[-1:] or ["it did not say why"]
-        return f"run {run.id[:12]} failed {begun} times ({said[0]}); mend it; to begin again takes {change}"
+        return f"run {run.id[:12]} failed {begun} times ({said[0]}); mend it; to begin again takes {CHANGE}"
     what = "was taken back" if passed else "the gate refused" if run.state == "refused" else f"was {run.state}"
-    return f"the {len(state.new)} new corrections were learnt by run {run.id[:12]}, which {what}; it takes {change}"
+    return f"the {len(state.new)} new corrections were learnt by run {run.id[:12]}, which {what}; it takes {CHANGE}"
 
 
 def _judge(state: _State, config: Config, now: datetime, order: str | None) -> tuple[bool, str]:

@@ -3,6 +3,7 @@
 import json
 import os
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,26 +29,44 @@ class Decided:
     waiting: int
 
 
-def write_decisions(database: Database, name: str, path: Path) -> Decided:
-    """Writes a JSON line for each document of a project of poison reviews, by id: id, decision, reason, annotators.
+def decisions(database: Database, name: str) -> Iterator[tuple[str, Json]]:
+    """(sample, row) of all samples of a project of poison reviews; a row is id, decision, reason, annotators.
 
-    A decision is what as many people say as the project asks (two at most are needed), if they agree, or a reviewer.
-    The others stand there with null, which leaves their documents held; of a document that was asked about twice, it
-    is poison where one of the samples is. Raises KeyError for no such project, ValueError for one of another kind,
-    OSError. The file appears whole or not at all.
+    A decision is what as many people say as the project asks (two at most are needed), if they agree, or a reviewer;
+    null where there is none yet. Raises KeyError for no such project, ValueError for one of another kind.
     """
     project = get_project(database, name)
     if project.kind != KIND:
         raise ValueError(f"{name} is a project of {project.kind}; decisions come from one of {KIND}")
     rule = replace(Rule.of(KIND), min_overlap=min(project.overlap, MOST_NEEDED))
+    for one in admit(database, name, rule):
+        decision = one.verdict["decision"] if one.admitted and one.verdict else None
+        row = {"id": one.sample.content["document"], "decision": decision, "reason": one.reason}
+        yield one.sample.id, row | {"annotators": list(one.annotators)}
+
+
+def by_document(rows: Iterable[Json]) -> dict[str, Json]:
+    """One row a document, by id; of one that was asked about twice, it is poison where one of the samples is."""
     decided: dict[str, Json] = {}
-    for admission in admit(database, name, rule):
-        decision = admission.verdict["decision"] if admission.admitted and admission.verdict else None
-        document = admission.sample.content["document"]
-        if document not in decided or _WEIGHT[decision] > _WEIGHT[decided[document]["decision"]]:
-            row = {"id": document, "decision": decision, "reason": admission.reason}
-            decided[document] = row | {"annotators": list(admission.annotators)}
+    for row in rows:
+        if row["id"] not in decided or _WEIGHT[row["decision"]] > _WEIGHT[decided[row["id"]]["decision"]]:
+            decided[row["id"]] = row
+    return decided
+
+
+def write_decisions(database: Database, name: str, path: Path) -> Decided:
+    """Writes what was decided of each document of a project. Raises what `decisions` and `write_rows` raise."""
+    decided = by_document(row for _, row in decisions(database, name))
+    write_rows(decided, path)
     counts = Counter(row["decision"] for row in decided.values())
+    return Decided(counts["release"], counts["confirm"], counts[None])
+
+
+def write_rows(decided: Mapping[str, Json], path: Path) -> None:
+    """Writes a JSON line for each document, by id, with null for one that stays held.
+
+    The file appears whole or not at all. Raises OSError.
+    """
     part = path.with_name(f".{path.name}.part")
     # Half a surrogate pair, from a file of samples say, as JSON spells it: \ud800.
     with part.open("w", encoding="utf-8", errors="backslashreplace") as file:
@@ -55,4 +74,3 @@ def write_decisions(database: Database, name: str, path: Path) -> Decided:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
-    return Decided(counts["release"], counts["confirm"], counts[None])

@@ -11,14 +11,11 @@ from sqlalchemy.orm import Session
 from flywheel.agreed import WITHDRAWN
 from flywheel.canary import beginning
 from flywheel.choice import Choice
-from flywheel.decide import AT_WORK
+from flywheel.decide import AT_WORK, CHANGE
 from flywheel.label import Answers, Waits
 from flywheel.live import Live, taken_back
 from flywheel.tables import Correction, Dataset, Decision, Misbehaviour, Promotion, Release, Run, Verdict
 from pipeline.report.numbers import plural
-
-CHANGE = "a new correction, other settings"
-"""How it begins what a decision says that it takes, where the same was learnt from the same before."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +116,8 @@ def _trained(session: Session, choice: Choice) -> Stage:
 def _awaited(session: Session, newest: datetime) -> str:
     """What new corrections wait for, the newest of this time: a decision, or what the last one said that it takes."""
     last = session.scalar(sql.select(Decision).order_by(Decision.id.desc()).limit(1))
-    takes = "" if last is None or last.retrain or newest > last.made else last.reason.rpartition(" takes ")[2]
-    return takes if takes.startswith(CHANGE) else "a decision"
+    stands = last is not None and not last.retrain and newest <= last.made and CHANGE in last.reason
+    return CHANGE if stands else "a decision"
 
 
 def _decided(session: Session, who: Live, now: datetime) -> tuple[Stage, Stage]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import sqlalchemy as sql
 
 from flywheel.config import Config
+from labeling.decisions import KIND
 from labeling.kinds import KINDS
 from labeling.kinds.kind import InvalidSampleError, Sample
 from labeling.rows import Rejected
@@ -24,7 +25,6 @@ from pipeline.poison.ledger import has_ledger
 from pipeline.report.tables import Corpus
 
 DECISIONS = "decisions.jsonl"
-KIND = "poison-review"
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def _samples(corpus: Corpus, shares: Shares, known: Container[str]) -> Iterator[
             yield Rejected(f"held document {row['id']}", str(error))
 
 
-def decisions(path: Path) -> dict[str, str | None]:
+def last_decided(path: Path) -> dict[str, str | None]:
     """What was decided of each document when the file was last written; nothing where it is not there."""
     found: dict[str, str | None] = {}
     with contextlib.suppress(FileNotFoundError):

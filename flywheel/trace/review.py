@@ -5,7 +5,7 @@ pages are nobody's conversation: no consent is asked.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -14,15 +14,14 @@ import sqlalchemy as sql
 
 from flywheel.config import Config
 from flywheel.tables import Json, TracedPage
-from flywheel.trace.held import DECISIONS, KIND, Held, decisions, held
+from flywheel.trace.held import DECISIONS, Held, held, last_decided
 from labeling.client import Client
 from labeling.create import create
-from labeling.decisions import MOST_NEEDED, write_decisions
+from labeling.decisions import KIND, by_document, decisions, write_rows
 from labeling.kinds import KINDS
 from labeling.kinds.kind import InvalidSampleError, Sample
 from labeling.pull import Pulled, pull
 from labeling.push import Pushed, push
-from labeling.quality.admission import Rule, admit
 from labeling.rows import Rejected
 from labeling.sources import make_sample
 from labeling.store.database import Database
@@ -113,24 +112,19 @@ def decided(database: Database, config: Config, now: datetime) -> Decided:
         return Decided()
     if project.kind != KIND:  # as `offer` says
         return Decided()
-    rule = replace(Rule.of(KIND), min_overlap=min(project.overlap, MOST_NEEDED))
-    verdicts = {
-        one.sample.id: str(one.verdict["decision"])
-        for one in admit(database, name, rule)
-        if one.admitted and one.verdict
-    }
+    found = dict(decisions(database, name))
     changed = {"confirm": 0, "release": 0, None: 0}
     with database.write() as session:
         for row in session.scalars(sql.select(TracedPage).where(TracedPage.sample.is_not(None))):
-            verdict = verdicts.get(str(row.sample))
+            verdict = found[row.sample]["decision"] if row.sample in found else None
             if verdict != row.decision:
                 row.decision, row.decided = verdict, None if verdict is None else now
                 changed[verdict] += 1
         traced = set(session.scalars(sql.select(TracedPage.document)))
-    before = decisions(config.folder / DECISIONS)
-    write_decisions(database, name, config.folder / DECISIONS)
-    after = decisions(config.folder / DECISIONS)
-    news = [decision for id, decision in after.items() if id not in traced and decision != before.get(id)]
+    before, after = last_decided(config.folder / DECISIONS), by_document(found.values())
+    write_rows(after, config.folder / DECISIONS)
+    said = {id: row["decision"] for id, row in after.items() if id not in traced}
+    news = [decision for id, decision in said.items() if decision != before.get(id)]
     of_held = (news.count("confirm"), news.count("release"), news.count(None))
     return Decided(changed["confirm"], changed["release"], changed[None], *of_held)
 

@@ -250,7 +250,7 @@ def read_reports(
         query = query.where(ReportRow.checkpoint_id == checkpoint)
     if category is not None:
         query = query.where(ReportRow.category == category)
-    return _stream(session, query, _report)
+    return _stream(session, query, report_of)
 
 
 def read_comparisons(
@@ -310,7 +310,8 @@ def _stream(session: Session, query: sql.Select[Row], read: Callable[[Row], Item
         yield read(row)
 
 
-def _report(row: ReportRow) -> Report:
+def report_of(row: ReportRow) -> Report:
+    """A row as the report that it holds."""
     return Report(**{item.name: getattr(row, item.name) for item in dataclasses.fields(Report)})
 
 
