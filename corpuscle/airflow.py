@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from corpuscle.flywheel.options import FOLDER, FolderOption, now, opened
-from corpuscle.label.options import end_on_signals, out
+from corpuscle.label.options import end_on_signals, out, tell_stopped
 from corpuscle.terminal import plain
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def up(
                 watch(airflow, webhooks, receiver, tell)
             finally:
                 webhooks.remove()
-    console.print("stopped")
+    tell_stopped()
 
 
 def told(dag: "Dag") -> str:

@@ -60,6 +60,12 @@ def end_on_signals() -> None:
     signal.signal(signal.SIGINT, end)
 
 
+def tell_stopped() -> None:
+    """The last word after such a signal. By a console of its own: one whose print was cut off after writing still holds
+    the text, and would print it again."""
+    out().print("stopped")
+
+
 def require(modules: Sequence[str], extra: str) -> None:
     """Ends the program where one of an extra's modules is not installed."""
     missing = [name for name in modules if find_spec(name) is None]

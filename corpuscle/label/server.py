@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from corpuscle.label.options import FOLDER, FolderOption, end_on_signals, folder_at, out
+from corpuscle.label.options import FOLDER, FolderOption, end_on_signals, folder_at, out, tell_stopped
 from corpuscle.terminal import plain
 
 
@@ -42,7 +42,7 @@ def serve(
             console.print("Ctrl-C ends it.")
             server.wait()
     except KeyboardInterrupt:
-        console.print("stopped")
+        tell_stopped()
 
 
 def connect(

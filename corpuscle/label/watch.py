@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from corpuscle.label.options import end_on_signals
+from corpuscle.label.options import end_on_signals, tell_stopped
 from labeling.client import Client, LabelStudioError, NotFoundError
 from labeling.store.labels import Project
 from labeling.watch import watch
@@ -29,7 +29,7 @@ def watch_projects(
             say(f"watching: every {every:g} seconds, and when Label Studio says so; Ctrl-C ends it")
             watch(pull, every, say, receiver)
         except KeyboardInterrupt:
-            say("stopped")
+            tell_stopped()
         finally:
             for hook in hooks:
                 with suppress(LabelStudioError):

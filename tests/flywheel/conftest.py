@@ -10,6 +10,7 @@ from pipeline.tokenize import vocabulary
 from tests.flywheel.asked import COUNTRIES
 from tests.labeling.conftest import postgresql, server, url
 from tests.trainer.conftest import save_model
+from tests.trainer.talk.serve.conftest import write_model
 from trainer import checkpoint
 from trainer.model import Llama, ModelConfig
 
@@ -20,6 +21,13 @@ __all__ = ["database", "postgresql", "server", "url"]
 def database(tmp_path: Path) -> Iterator[Database]:
     with Database(f"sqlite:///{tmp_path}/store.sqlite") as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Checkpoints that differ."""
+    folder = tmp_path_factory.mktemp("three")
+    return [checkpoint.find(write_model(folder / name, seed)) for seed, name in enumerate("abc")]
 
 
 @pytest.fixture(scope="session")

@@ -16,15 +16,7 @@ from labeling.store.database import Database
 from tests.flywheel.models import settings
 from tests.flywheel.promotions import add_passed, current, forget, id_of
 from tests.flywheel.rows import HOUR, NOW
-from tests.trainer.talk.serve.conftest import write_model
-from trainer.checkpoint import find
 from trainer.pointer import read_pointer
-
-
-@pytest.fixture(scope="module")
-def three(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    folder = tmp_path_factory.mktemp("three")
-    return [find(write_model(folder / name, seed)) for seed, name in enumerate("abc")]
 
 
 @pytest.fixture

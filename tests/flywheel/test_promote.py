@@ -16,12 +16,6 @@ from tests.trainer.talk.serve.conftest import write_model
 from trainer.checkpoint import MODEL, find
 
 
-@pytest.fixture(scope="module")
-def three(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    folder = tmp_path_factory.mktemp("three")
-    return [find(write_model(folder / name, seed)) for seed, name in enumerate("abc")]
-
-
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
     return settings(tmp_path)
