@@ -1,5 +1,6 @@
 """What a command may write over: what it wrote there before, and nothing that is somebody's."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import typer
@@ -24,3 +25,17 @@ def check_own(path: Path, begins: str, what: str) -> None:
         start = file.read(len(begins.encode()))
     if start and start.lower() != begins.encode().lower():
         raise typer.BadParameter(f"{path} is there, and is no {what}; give another name.")
+
+
+def check_own_folder(folder: Path, names: Iterable[str], index: str, begins: str, what: str) -> None:
+    """Refuses a folder that has files of these names, and no `index` that begins so and says that all are ours.
+
+    Raises BadParameter.
+    """
+    check_own(folder / index, begins, f"part of an {what}")
+    if not (folder / index).exists():
+        for name in names:
+            if (folder / name).exists():
+                raise typer.BadParameter(
+                    f"{folder / name} is there, and is of no {what}: {index} is missing; name another folder."
+                )

@@ -37,6 +37,9 @@ from labeling.store.labels import AnnotationRow, Project, get_project
 KINDS = ("demonstrations", "comparisons", "unpaired", "ratings")
 """The files; `ratings` are answers with their median scores, for evaluating."""
 
+INDEX = "admission"
+"""The file that says of each sample why it was admitted or not."""
+
 ROWS = 1000
 """Rows in memory at once while Parquet is written."""
 
@@ -53,7 +56,7 @@ class Exported:
 
 
 def export(database: Database, name: str, folder: Path, rule: Rule | None = None, parquet: bool = False) -> Exported:
-    """Writes KINDS and admission.jsonl into `folder`, in the order of the samples' ids; old files go.
+    """Writes KINDS and INDEX as .jsonl into `folder`, in the order of the samples' ids; old files go.
 
     `rule` is that of the project's kind where none is given. With `parquet` there is a .parquet beside each file that
     holds records. Raises KeyError for an unknown project, ValueError for one that has nothing to teach of its own,
@@ -71,10 +74,10 @@ def export(database: Database, name: str, folder: Path, rule: Rule | None = None
         raise ValueError(f"{name} is about documents: its decisions go to `corpuscle poison`, not to a trainer")
     versions = _versions(database, project)
     left_out, ids, samples = Counter[str](), set[str](), 0
-    with json_lines(folder, (*KINDS, "admission")) as files:
+    with json_lines(folder, (*KINDS, INDEX)) as files:
         for one in admit(database, name, rule):
             samples += 1
-            files["admission"].write(_admission(one))
+            files[INDEX].write(_admission(one))
             if not one.admitted:
                 left_out[one.reason] += 1
                 continue

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from corpuscle.label.options import FOLDER, FolderOption, StoreOption, folder_at, out, project_named, project_on, tell
-from corpuscle.outputs import PAGE, check_own
+from corpuscle.outputs import PAGE, check_own, check_own_folder
 from corpuscle.terminal import Unbroken, plain
 
 
@@ -120,6 +120,7 @@ def export(
     """
     here = folder_at(folder, store)
     from labeling.decisions import KIND, write_decisions
+    from labeling.export import INDEX, KINDS
     from labeling.export import export as write
     from labeling.label_studio_json import export_json
 
@@ -134,6 +135,8 @@ def export(
             told = write_decisions(database, project, output)
             console.print(f"{told.released:,} to release, {told.confirmed:,} confirmed, {told.waiting:,} wait")
         else:
+            names = [f"{name}.{form}" for name in KINDS for form in ("jsonl", "parquet")]
+            check_own_folder(output, names, f"{INDEX}.jsonl", '{"sample": ', "earlier export")
             done = write(database, project, output, parquet=parquet)
             for name, count in done.written.items():
                 console.print(plain(f"{count:>7,} {output / name}.jsonl"))

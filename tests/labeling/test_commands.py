@@ -211,6 +211,11 @@ def test_from_prompts_to_training_data(folder: Path, people: list[Client], tmp_p
     assert {tuple(json.loads(line)["chosen"][0]) for line in lines} == {("role", "content")}
     assert all(json.loads(line)["chosen"][0]["content"].endswith(" door.") for line in lines)
     assert (tmp_path / "data" / "comparisons.parquet").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "comparisons.jsonl").write_text("mine\n")
+    refused = corpuscle("label", "export", "first", str(tmp_path / "mine"), check=False)
+    assert "is of no earlier export" in " ".join(refused.stderr.replace("│", "").split())
+    assert (tmp_path / "mine" / "comparisons.jsonl").read_text() == "mine\n"
     told = corpuscle("label", "export", "first", str(tmp_path / "all.json"), "--label-studio").stdout
     assert "7 tasks" in told
     assert len(json.loads((tmp_path / "all.json").read_text())) == 7

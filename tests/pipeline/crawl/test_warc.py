@@ -122,11 +122,11 @@ def test_an_empty_file_has_no_events(stored: bytes) -> None:
     ("stored", "reason"),
     [
         (b"<html>no archive</html>", "not_warc"),
-        (gzip.compress(b"<html>no archive</html>"), "not_warc"),
+        (gzip.compress(b"<html>no archive</html>", mtime=0), "not_warc"),
         (b"\n".join([b"text"] * 50_000), "not_warc"),
         (random.Random(1).randbytes(300_000), "not_warc"),
         (b"filedesc://a.arc 0.0.0.0 20080430204825 text/plain 76\n1 0 InternetArchive\n", "arc"),
-        (gzip.compress(b"filedesc://a.arc 0.0.0.0 20080430204825 text/plain 76\n"), "arc"),
+        (gzip.compress(b"filedesc://a.arc 0.0.0.0 20080430204825 text/plain 76\n", mtime=0), "arc"),
         (b"PK\x03\x04" + b"\0" * 99, "wacz"),
     ],
 )
