@@ -99,6 +99,8 @@ class Gate(_Keys):
     held_out: Share = 0.3
     minimum_cases: Count = 20
     tolerance: Share = 0.02
+    tolerances: dict[Annotated[str, Field(min_length=6)], Share] = {}
+    """Others than that, by the beginning of a cluster's id, or `evaluation` for the general questions."""
     confidence: Annotated[Number, Field(gt=0.5, lt=1)] = 0.95
     evaluation: Path | None = None
     """General questions with checks, JSON Lines: what must not become worse."""

@@ -45,6 +45,8 @@ class Group:
     """Cases that were left out as they are in the training data."""
     unasked: int = 0
     """Cases that fit into no context, or whose prompt can't be read."""
+    tolerance: float | None = None
+    """Its own, where it is not the rule's."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ class Finding:
     verdict: str
     contaminated: int
     unasked: int
+    tolerance: float
+    """By how much it may get worse."""
 
 
 def judge(group: Group, rule: Rule) -> Finding:
@@ -86,9 +90,10 @@ def judge(group: Group, rule: Rule) -> Finding:
     difference = (bad_after - bad_before) / count if count else None
     few = count < rule.minimum_cases
     p_worse = p / 2 if broken > mended else 1.0
+    tolerance = rule.tolerance if group.tolerance is None else group.tolerance
     if difference is None:
         verdict = INSUFFICIENT
-    elif difference > rule.tolerance and (not few or p_worse < 1 - rule.confidence):
+    elif difference > tolerance and (not few or p_worse < 1 - rule.confidence):
         verdict = WORSE
     elif few:
         verdict = INSUFFICIENT
@@ -115,6 +120,7 @@ def judge(group: Group, rule: Rule) -> Finding:
         verdict=verdict,
         contaminated=group.contaminated,
         unasked=group.unasked,
+        tolerance=tolerance,
     )
 
 
@@ -149,7 +155,7 @@ def reasons(
         if finding.verdict == WORSE:
             assert finding.before is not None
             assert finding.after is not None
-            allowed = f"at most {rule.tolerance:+.0%} is allowed."
+            allowed = f"at most {finding.tolerance:+.0%} is allowed."
             if finding.cases < rule.minimum_cases:
                 allowed = (
                     f"fewer than {rule.minimum_cases}, but {finding.broken} broken and {finding.mended} mended are "
@@ -185,7 +191,9 @@ def reasons_for(findings: Sequence[Finding], rule: Rule, unlooked: Sequence[str]
         if finding.verdict == IMPROVES
     ]
     others = sum(not finding.target and finding.cases >= rule.minimum_cases for finding in findings)
-    rest = f"that has enough cases ({plural(others, 'group')}) is worse by more than {rule.tolerance:.0%}"
+    own = any(not finding.target and finding.tolerance != rule.tolerance for finding in findings)
+    allowed = "its tolerance" if own else f"{rule.tolerance:.0%}"
+    rest = f"that has enough cases ({plural(others, 'group')}) is worse by more than {allowed}"
     rest = rest if others else "has enough cases to be compared"
     lacks = f" Not compared: {'; '.join(unlooked)}." if unlooked else ""
     return f"{'; '.join(better)}. Nothing else {rest}.{lacks}"

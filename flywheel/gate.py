@@ -99,19 +99,12 @@ def _judged(database: Database, config: Config, now: datetime, run: str | None) 
             return Judged(id, known.run, known.passed, known.reason, config.folder / known.page, False)
     exchanges, unasked, seen = _ask(task, config)
     rule = Rule(config.gate.minimum_cases, config.gate.tolerance, config.gate.confidence)
-    groups = _groups(task, exchanges, unasked, seen)
+    groups = _groups(task, config, exchanges, unasked, seen)
     pool = pooled(groups, rule)
     findings = [judge(group, rule) for group in (*groups, *([pool] if pool else []))]
     attacks = _attacks(task, config)
     against = reasons(findings, rule, task.aimless) + worse_attacks(attacks, rule)
-    unlooked = tuple(
-        what
-        for what, there in (
-            ("general questions: none are set", config.gate.evaluation is not None),
-            ("the red team's attacks: they are switched off", config.gate.attacks),
-        )
-        if not there
-    )
+    unlooked = _unlooked(config, attacks)
     reason = " ".join(against) if against else reasons_for(findings, rule, unlooked)
     folder = config.verdicts / id[:16]
     shown = Shown(
@@ -193,6 +186,13 @@ def _task(session: Session, config: Config, name: str | None) -> _Task | None:
         raise ValueError(f"run {run.id} is what people talk to already; there is nothing to compare it with.")
     dataset = session.get_one(Dataset, run.dataset)
     targets, aimless = _targets(session, dataset)
+    cases = read_cases(session, config.gate.evaluation)
+    for key in config.gate.tolerances:
+        if not any(id.startswith(key) for id in (*cases.names, EVALUATION)):
+            raise ValueError(
+                f"gate: tolerances: no cluster has the id {key}; verdict pages tell the ids, and {EVALUATION} is for "
+                "the general questions."
+            )
     return _Task(
         run=run.id,
         checkpoint=Pointer(folder, found),
@@ -200,7 +200,7 @@ def _task(session: Session, config: Config, name: str | None) -> _Task | None:
         dataset=config.folder / dataset.path,
         targets=targets,
         aimless=aimless,
-        cases=read_cases(session, config.gate.evaluation),
+        cases=cases,
         learnt=learnt_prompts(session),
     )
 
@@ -263,7 +263,9 @@ def _bad(case: Case, answer: str) -> bool:
     return any(still_bad(check, case.prompt, answer) for check in case.checks)
 
 
-def _groups(task: _Task, exchanges: Sequence[Exchange], unasked: Sequence[Case], seen: set[str]) -> list[Group]:
+def _groups(
+    task: _Task, config: Config, exchanges: Sequence[Exchange], unasked: Sequence[Case], seen: set[str]
+) -> list[Group]:
     """The clusters that have cases or are targets, targets first, and the evaluation at the end."""
     having = {case.group for case in task.cases.cases} | task.targets
     ordered = sorted(having, key=lambda id: (id == EVALUATION, id not in task.targets, task.cases.names[id], id))
@@ -279,9 +281,22 @@ def _groups(task: _Task, exchanges: Sequence[Exchange], unasked: Sequence[Case],
                 after=tuple(exchange.bad_after for exchange in own),
                 contaminated=sum(case.group == id and case.id in seen for case in task.cases.cases),
                 unasked=sum(case.group == id for case in unasked),
+                tolerance=next((own for key, own in config.gate.tolerances.items() if id.startswith(key)), None),
             )
         )
     return groups
+
+
+def _unlooked(config: Config, attacks: Sequence[Change]) -> tuple[str, ...]:
+    """What does not stand behind a verdict, and why not."""
+    found = []
+    if config.gate.evaluation is None:
+        found.append("general questions: none are set")
+    if not config.gate.attacks:
+        found.append("the red team's attacks: they are switched off")
+    elif not attacks or not attacks[0].count:
+        found.append("the red team's attacks: none fits into the model's context")
+    return tuple(found)
 
 
 def _attacks(task: _Task, config: Config) -> tuple[Change, ...]:

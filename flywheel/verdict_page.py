@@ -91,7 +91,7 @@ def render(found: Shown) -> str:
         outcome="passed" if found.passed else "refused",
         reasons="".join(f"<li>{_text(_sentence(reason))}</li>" for reason in found.reasons),
         about=_about(found),
-        rows="".join(_row(finding) for finding in found.findings),
+        rows="".join(_row(finding, found.rule) for finding in found.findings),
         left=_left(found),
         attacks=_attacks(found.attacks),
         answers="".join(
@@ -114,14 +114,17 @@ def _about(found: Shown) -> str:
     )
 
 
-def _row(finding: Finding) -> str:
+def _row(finding: Finding, rule: Rule) -> str:
     role = '<span class="target">to be mended</span>' if finding.target else "to be left as it was"
+    if finding.tolerance != rule.tolerance:
+        role += f"<small>at most {_change(finding.tolerance)}</small>"
+    known = f"<small><code>{_text(finding.id[:12])}</code></small>" if len(finding.id) > 12 else ""
     kind = {IMPROVES: "good", WORSE: "bad", UNSHOWN: "bad"}.get(finding.verdict, "")
     change = "–"
     if finding.difference is not None:
         change = f"{_change(finding.difference)}<small>{_change(finding.low)} to {_change(finding.high)}</small>"
     cells = [
-        f'<td class="name">{_text(finding.name)}</td><td class="role">{role}</td>',
+        f'<td class="name">{_text(finding.name)}{known}</td><td class="role">{role}</td>',
         f'<td class="number">{finding.cases:,}</td>',
         *(f'<td class="number">{_share(value)}</td>' for value in (finding.before, finding.after)),
         f"<td>{_chart(finding)}</td>",

@@ -1,5 +1,6 @@
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import assume, given
@@ -57,6 +58,13 @@ def test_nineteen_cases_are_too_few_and_twenty_are_not() -> None:
 def test_one_broken_case_of_twenty_is_within_a_tolerance_of_five_in_a_hundred() -> None:
     assert judge(group(broken=1, good=19, target=False), RULE).verdict == HOLDS
     assert judge(group(broken=2, good=18, target=False), RULE).verdict == WORSE
+
+
+def test_a_group_may_have_a_tolerance_of_its_own() -> None:
+    one = replace(group(broken=1, good=19, target=False), tolerance=0.0)
+    assert judge(one, RULE).verdict == WORSE
+    assert "on 20 cases; at most +0% is allowed." in findings(group(mended=20), one)[0]
+    assert judge(replace(group(broken=4, good=16, target=False), tolerance=0.2), RULE).verdict == HOLDS
 
 
 def test_a_target_that_was_good_already_has_nothing_to_improve() -> None:

@@ -38,6 +38,16 @@ def test_few_cases_that_break_are_told_with_the_reason_why_they_count() -> None:
     assert '<td class="bad">worse</td>' in page
 
 
+def test_a_tolerance_of_its_own_and_the_id_to_set_it_by_are_told() -> None:
+    page = render(shown(MENDED))
+    assert "at most" not in page
+    [finding] = shown(MENDED).findings
+    own = replace(finding, id="0123456789abcdef", tolerance=0.25)
+    page = render(replace(shown(MENDED), findings=(own,)))
+    assert "at most +25%" in page
+    assert "<code>0123456789ab</code>" in page
+
+
 def test_answers_stand_beside_each_other() -> None:
     page = render(shown(MENDED))
     assert "<h4>before: bad</h4><p>I can&#x27;t talk about eggs.</p>" in page
