@@ -13,7 +13,7 @@ import resource
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,13 +25,15 @@ from rich.table import Table
 from sklearn.metrics import cohen_kappa_score  # type: ignore[import-untyped]
 
 from labeling.quality.admission import Rule, admit
-from labeling.quality.agreement import pairwise
+from labeling.quality.agreement import kendall, pairwise
 from labeling.quality.alpha import alpha
 from labeling.quality.consensus import dawid_skene
 from labeling.quality.page import write_quality
 from labeling.quality.people import crowd
 from labeling.quality.rates import Floats, Rate, mean, share
-from labeling.quality.simulate import Planted, Simulated, comparisons, decided, goes_by_length, likes
+from labeling.quality.simulate import Planted, Simulated, comparisons, decided, goes_by_length, likes, rankings
+from labeling.quality.sure import together
+from labeling.quality.table import read_table
 from labeling.store.database import Database
 
 ACCURACIES = (0.9, 0.85, 0.8, 0.75, 0.7)
@@ -134,6 +136,7 @@ def consensus(projects: int, seed: int) -> Iterator[Row]:
     """400 samples with two values, each asked of three; ties, of which there are none, aside."""
     for case, accuracies in track(GROUPS.items(), "consensus"):
         right: dict[str, list[float]] = {"most say": [], "Dawid and Skene": []}
+        said: list[float] = []
         gains: list[float] = []
         for number in range(projects):
             generator = np.random.default_rng(seed + number)
@@ -143,13 +146,67 @@ def consensus(projects: int, seed: int) -> Iterator[Row]:
                 generator.random(people.shape) < np.array(accuracies)[people], truth[:, None], 1 - truth[:, None]
             )
             sizes = (400, len(accuracies), 2)
-            together = dawid_skene(np.repeat(np.arange(400), 3), people.ravel(), values.ravel(), sizes)
+            found = dawid_skene(np.repeat(np.arange(400), 3), people.ravel(), values.ravel(), sizes)
             right["most say"].append(float(((values.sum(axis=1) > 1) == truth).mean()))
-            right["Dawid and Skene"].append(float((together.values == truth).mean()))
+            right["Dawid and Skene"].append(float((found.values == truth).mean()))
+            said.append(float(found.probabilities.max(axis=1).mean()))
             gains.append(right["Dawid and Skene"][-1] - right["most say"][-1])
         for what, shares in right.items():
             yield Row(case, f"right: {what}", mean(shares))
+        yield Row(case, "probability that Dawid and Skene tell", mean(said))
         yield Row(case, "gain", _bootstrap(np.array(gains)))
+
+
+def grades(projects: int, seed: int) -> Iterator[Row]:
+    """Grades from 1 to 7 of 200 samples, each by three of five people, who see the true one with a normal error.
+
+    Of all seven values, and of whether they are 5 or more.
+    """
+    for case, cuts in (("all seven grades", np.arange(7)), ("5 or more", np.arange(7) // 4)):
+        right: dict[str, list[float]] = {"the median": [], "Dawid and Skene": []}
+        said: list[float] = []
+        for number in range(projects):
+            generator = np.random.default_rng(seed + number)
+            truth = np.clip(np.round(generator.normal(3.5, 1.5, 200)), 0, 6).astype(np.int64)
+            people = np.array([generator.permutation(5)[:3] for _ in truth])
+            given = np.clip(np.round(truth[:, None] + generator.normal(0, 1, people.shape)), 0, 6).astype(np.int64)
+            sizes = (200, 5, int(cuts.max()) + 1)
+            found = dawid_skene(np.repeat(np.arange(200), 3), people.ravel(), cuts[given].ravel(), sizes)
+            right["the median"].append(float((cuts[np.sort(given, axis=1)[:, 1]] == cuts[truth]).mean()))
+            right["Dawid and Skene"].append(float((found.values == cuts[truth]).mean()))
+            said.append(float(found.probabilities.max(axis=1).mean()))
+        for what, shares in right.items():
+            yield Row(case, f"right: {what}", mean(shares))
+        yield Row(case, "probability that Dawid and Skene tell", mean(said))
+
+
+def orders(database: Database, projects: int, seed: int) -> Iterator[Row]:
+    """Rankings of 4 answers, 120 of them, each by three of five people: pairs of answers that stand as they should."""
+    for case in ("five right in 70 to 90%", "one of five turns choices round"):
+        people = [Simulated(f"person-{place}", accuracy) for place, accuracy in enumerate(GROUPS[case])]
+        right: dict[str, list[float]] = {"the mean rank": [], "Dawid and Skene": []}
+        said: list[float] = []
+        for number in range(projects):
+            name = uuid.uuid4().hex
+            truth = rankings(database, people, 120, seed=seed + number, name=name)
+            table = read_table(database, name)
+            (found,) = together(table)
+            sums = {id: np.zeros(4) for id in truth}
+            for sample, ranks in zip(table.sample.tolist(), table.ranks, strict=True):
+                sums[table.samples[sample]] += ranks
+            right["the mean rank"].append(_pairs(truth, {id: tuple(each) for id, each in sums.items()}))
+            beliefs = {id: tuple(np.asarray(one.value, np.float64)) for id, one in found.samples.items()}
+            right["Dawid and Skene"].append(_pairs(truth, beliefs))
+            said.append(float(np.mean([one.probability for one in found.samples.values()])))
+        for what, shares in right.items():
+            yield Row(f"rankings, {case}", f"right: {what}", mean(shares))
+        yield Row(f"rankings, {case}", "probability that Dawid and Skene tell", mean(said))
+
+
+def _pairs(truth: Mapping[str, tuple[int, ...]], told: Mapping[str, tuple[float, ...]]) -> float:
+    """The share of pairs of answers that stand as they should; of two on one place, half."""
+    ids = list(truth)
+    return float((kendall([truth[id] for id in ids], [told[id] for id in ids]).mean() + 1) / 2)
 
 
 def gold(database: Database, projects: int, seed: int) -> Iterator[Row]:
@@ -275,6 +332,8 @@ def main() -> None:
         tell("who follows a phrase", phrases(database, 4 * many, seed))
         tell("false alarms", alarms(database, 20 * many, seed))
         tell("consensus", consensus(2 * many, seed))
+        tell("consensus on grades", grades(2 * many, seed))
+        tell("consensus on rankings", orders(database, 2 * many, seed))
         tell("gold questions", gold(database, 4 * many, seed))
         tell("what is admitted", admission(database, many, seed))
     if given.data:

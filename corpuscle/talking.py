@@ -85,6 +85,13 @@ def serve(
     waiting: Annotated[int, typer.Option(min=0, help="How many more may wait; others are told to come back.")] = 256,
     most_bytes: Annotated[int, typer.Option(min=1024, help="The largest request.")] = 1 << 20,
     allow_host: Annotated[list[str] | None, typer.Option(help="A further name that the server answers to.")] = None,
+    traffic: Annotated[
+        Path | None,
+        typer.Option(help="Keep a sample of what is asked and answered in this file, masked, for the loop's monitors."),
+    ] = None,
+    traffic_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Which share of the answers is kept, with --traffic.")
+    ] = 0.1,
     device: Device = "auto",
 ) -> None:
     """Serve a model: a page to chat in, OpenAI's API under /v1, /health and /metrics.
@@ -96,6 +103,15 @@ def serve(
     from trainer.talk.serve.command import Options
     from trainer.talk.serve.command import serve as run
 
+    sample = None
+    if traffic is not None:
+        from corpuscle.label.options import require
+
+        require(("rapidfuzz",), "flywheel")
+        from flywheel.cases import leaked
+        from trainer.talk.serve.traffic import Sample
+
+        sample = Sample(traffic, traffic_share, leaked)
     options = Options(
         model=model,
         against=against,
@@ -109,6 +125,7 @@ def serve(
         waiting=waiting,
         max_tokens=tokens,
         most_bytes=most_bytes,
+        sample=sample,
     )
     run(options, Console(markup=False, highlight=False, soft_wrap=True))
 

@@ -1,13 +1,12 @@
 """Misbehaviours from everywhere into one table: what people and the red team report, failed evaluations, monitors.
 
-Files are JSON Lines. An evaluation, as `corpuscle train evaluate` leaves it in failed.jsonl: {"prompt" or "messages",
-"answer", "expected" (a text) or "check" (`flywheel.cases`), "id"?, "category"?, "checkpoint_id"?, "consent"?}; rows
-that are right are passed over. Traffic: {"prompt" or "messages", "answer", "resamples"? (further answers to the
-prompt), "id"?, "checkpoint_id"?, "consent"?}.
+Files are JSON Lines. An evaluation, as `corpuscle train evaluate` leaves it in failed.jsonl, and the loop's own in
+EVALUATED: {"prompt" or "messages", "answer", "expected" (a text) or "check" (`flywheel.cases`), "id"?, "category"?,
+"checkpoint_id"?, "consent"?}; rows that are right are passed over. `flywheel.sampled` has those of traffic.
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,7 +18,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from flywheel.cases import check_fault, held_out, misbehaviour_id, still_bad
 from flywheel.cluster import cluster
 from flywheel.config import Config
-from flywheel.monitors import Exchange, watch
+from flywheel.monitors import Suspicion, shift, watch
+from flywheel.sampled import Exchange, distinct, exchange, files, read, rows, split
 from flywheel.tables import Misbehaviour
 from labeling.kinds.kind import InvalidSampleError
 from labeling.kinds.texts import checked, conversation, prompt
@@ -33,6 +33,13 @@ Source = Literal["chat", "redteam", "evaluation", "monitor"]
 
 BATCH = 1000
 """Rows in a statement (SQLite takes 32,766 variables)."""
+
+EVALUATED = "evaluated.jsonl"
+"""In the loop's folder: the current checkpoint's answers to the general questions, which `flywheel.evaluate` leaves."""
+
+EXAMPLES = 20
+"""Answers told of a phrase that is new by itself: as many as a trace of their cluster looks at. A checkpoint that has
+learnt to begin each answer in another way would fill the store with them."""
 
 UNUSABLE = "unusable.jsonl"
 """What the last collection could not use: {"place", "reason", "raw"} in each line."""
@@ -136,12 +143,12 @@ def failed(path: Path) -> Iterator[Found | Rejected]:
 
     Without its own "consent" a question only counts: who trains on the questions of an evaluation spoils it.
     """
-    for row in _rows(path):
+    for row in rows(path):
         if isinstance(row, Rejected):
             yield row
             continue
         try:
-            exchange = _exchange(row)
+            one = exchange(row)
             check = row.fields.get("check")
             if check is None:
                 check = {"kind": "matches", "answer": checked(row.fields.get("expected"), "expected")}
@@ -153,33 +160,72 @@ def failed(path: Path) -> Iterator[Found | Rejected]:
         except InvalidSampleError as error:
             yield reject(row, error)
             continue
-        if still_bad(check, exchange.prompt, exchange.answer):
+        if still_bad(check, one.prompt, one.answer):
             note = str(row.fields.get("note") or "")
-            yield _found("evaluation", exchange, category, note, check)
+            yield _found("evaluation", one, category, note, check)
 
 
-def monitored(traffic: Iterable[Path], reference: Path | None) -> Iterator[Found | Rejected]:
-    """What the monitors suspect in sampled traffic, masked: a leak that is collected would be another."""
-    exchanges: dict[str, Exchange] = {}
-    before: dict[str, Exchange] = {}
+def monitored(
+    traffic: Iterable[Path], reference: Path | None = None, newest: str | None = None
+) -> Iterator[Found | Rejected]:
+    """What the monitors suspect in sampled traffic, masked: a leak that is collected would be another.
+
+    Phrases are compared with the `reference`; without one, what the checkpoint `newest` says with what is usual
+    (`flywheel.sampled.split`). Of such a phrase EXAMPLES answers are told, and they have no check: nobody has chosen
+    what is usual, and what the loop has mended is new too, so a case that forbids it might forbid the right answer.
+    """
+    exchanges: list[Exchange] = []
+    before: list[Exchange] = []
     for path in traffic:
-        yield from _read_traffic(path, exchanges)
+        yield from _read(path, exchanges)
     if exchanges and reference is not None:
-        yield from _read_traffic(reference, before)
-    for suspicion in watch(list(exchanges.values()), list(before.values())):
-        seen = replace(
-            suspicion.exchange, prompt=mask_json(suspicion.exchange.prompt), answer=mask(suspicion.exchange.answer)
-        )
-        note = f"{suspicion.monitor}: {mask(suspicion.note)} ({seen.ref})"
-        made = _found("monitor", seen, suspicion.category, note, suspicion.check)
-        yield replace(made, source_ref=suspicion.monitor)
+        yield from _read(reference, before)
+    for suspicion in watch(distinct(exchanges), distinct(before)):
+        yield _suspected(suspicion)
+    if reference is None and newest is not None:
+        now, usual = split(exchanges, newest)
+        found: defaultdict[str, list[Suspicion]] = defaultdict(list)
+        for suspicion in shift(distinct(now), distinct(usual)):
+            found[suspicion.note].append(replace(suspicion, check=None))
+        for same in found.values():
+            same.sort(key=lambda one: misbehaviour_id(one.exchange.prompt, one.exchange.answer))
+            yield from map(_suspected, same[:EXAMPLES])
 
 
 def _everything(database: Database, config: Config) -> Iterator[Found | Rejected]:
     yield from reported(database)
-    for path in config.collect.evaluations:
+    own = [path for path in (config.folder / EVALUATED,) if path.exists()]
+    for path in dict.fromkeys([*own, *config.collect.evaluations]):
         yield from failed(path)
-    yield from monitored(config.collect.traffic, config.collect.reference)
+    if traffic := files(config):
+        yield from monitored(traffic, config.collect.reference, _newest(database))
+
+
+def _newest(database: Database) -> str | None:
+    """The checkpoint that people talk to; a canary's, while there is one, beside which the other is what is usual."""
+    from flywheel.live import live  # and with it torch, for which a loop without traffic need not wait
+
+    with database.read() as session:
+        found = live(session)
+        row = found.canary or found.current
+        return None if row is None else row.checkpoint_id
+
+
+def _read(path: Path, exchanges: list[Exchange]) -> Iterator[Rejected]:
+    """Adds a file's exchanges, and tells of its bad rows."""
+    for one in read(path):
+        if isinstance(one, Rejected):
+            yield one
+        else:
+            exchanges.append(one)
+
+
+def _suspected(suspicion: Suspicion) -> Found:
+    seen = replace(
+        suspicion.exchange, prompt=mask_json(suspicion.exchange.prompt), answer=mask(suspicion.exchange.answer)
+    )
+    note = f"{suspicion.monitor}: {mask(suspicion.note)} ({seen.ref})"
+    return replace(_found("monitor", seen, suspicion.category, note, suspicion.check), source_ref=suspicion.monitor)
 
 
 def _keep(database: Database, found: Sequence[Found], share: float, now: datetime) -> Counter[str]:
@@ -227,54 +273,6 @@ def _attack_check(report: Report, answer: str) -> Json | None:
     else:
         return None
     return check if check_fault(check) is None and still_bad(check, [], answer) else None
-
-
-def _rows(path: Path) -> Iterator[Row | Rejected]:
-    try:
-        if path.stat().st_size:  # an evaluation that found nothing wrong, and a log that was just begun, are empty
-            yield from read_rows(path)
-    except OSError as error:
-        yield Rejected(str(path), f"it can't be read ({error.strerror}); mend its path in the settings, under collect")
-
-
-def _read_traffic(path: Path, exchanges: dict[str, Exchange]) -> Iterator[Rejected]:
-    """Adds a file's exchanges, and tells of its bad rows.
-
-    Each prompt with its answer counts once: a file that was written twice, or a question that many ask and that is
-    answered alike, would look like a phrase that is on the rise.
-    """
-    for row in _rows(path):
-        if isinstance(row, Rejected):
-            yield row
-            continue
-        try:
-            one = _exchange(row)
-        except InvalidSampleError as error:
-            yield reject(row, error)
-        else:
-            id = misbehaviour_id(one.prompt, one.answer)
-            if id not in exchanges or len(exchanges[id].resamples) < len(one.resamples):
-                exchanges[id] = one
-
-
-def _exchange(row: Row) -> Exchange:
-    """Raises InvalidSampleError."""
-    fields = row.fields
-    name = "prompt" if "prompt" in fields else "messages"
-    resamples = fields.get("resamples") or []
-    if not isinstance(resamples, list):
-        raise InvalidSampleError(f"resamples is {resamples!r:.60}; expected a list of answers")
-    consent = fields.get("consent", False)
-    if not isinstance(consent, bool):
-        raise InvalidSampleError(f"consent is {consent!r:.60}; expected true or false")
-    return Exchange(
-        ref=str(fields.get("id") or f"{row.path.name}:{row.line}"),
-        checkpoint_id=str(fields.get("checkpoint_id") or ""),
-        prompt=prompt(fields.get(name), name),
-        answer=checked(fields.get("answer"), "answer", required=False),
-        resamples=tuple(checked(one, "an answer in resamples", required=False) for one in resamples),
-        consent=consent,
-    )
 
 
 def _found(source: Source, exchange: Exchange, category: str, note: str, check: Json | None) -> Found:

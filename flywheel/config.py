@@ -44,13 +44,18 @@ class _Keys(BaseModel):
 
 
 class Collect(_Keys):
-    """What is collected beside the reports in the store: JSON Lines, whose columns `flywheel.collect` describes."""
+    """What is collected beside the reports in the store: JSON Lines, whose columns `flywheel.collect` describes.
+
+    The loop's own files in its folder are collected without being named: `flywheel.sampled`, `flywheel.evaluate`.
+    """
 
     evaluations: tuple[Path, ...] = ()
     traffic: tuple[Path, ...] = ()
     """Sampled conversations, which the monitors look at."""
     reference: Path | None = None
-    """Ordinary traffic of earlier: what phrases are compared with. Without it no shift of phrases is looked for."""
+    """Ordinary traffic of earlier, with which phrases are compared; by default earlier rows of the loop's own."""
+    resampled: Whole = 20
+    """Sampled questions that the nightly evaluation asks again, each four times; 0: none."""
 
 
 class Label(_Keys):

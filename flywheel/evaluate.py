@@ -17,9 +17,13 @@ from typing import Any
 from flywheel.asked import asked
 from flywheel.cases import still_bad
 from flywheel.choice import learnt_prompts
+from flywheel.collect import EVALUATED
 from flywheel.config import Config
 from flywheel.gate_cases import EVALUATION, Case, digest, read_cases
-from flywheel.tables import Measurement
+from flywheel.resample import ANSWERS, resample
+from flywheel.sampled import Exchange
+from flywheel.tables import AGAIN, ATTACKS, Measurement
+from labeling.rows import Row, read_rows
 from labeling.store.database import Database
 from trainer import checkpoint
 from trainer.checkpoint import Checkpoint, write_whole
@@ -31,15 +35,9 @@ from trainer.redteam.attack import Attack
 from trainer.redteam.command import Options, redteam
 from trainer.redteam.files import library
 from trainer.redteam.findings import keep, reports
-from trainer.sampling import GREEDY
+from trainer.sampling import GREEDY, Sampling
 from trainer.talk.conversation import read_template
 from trainer.talk.respond import answers
-
-ATTACKS = "attacks"
-"""The group of the red team's attacks."""
-
-EVALUATED = "evaluated.jsonl"
-"""In the loop's folder: the last answers to the general questions, as `flywheel.collect` reads an evaluation."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +67,9 @@ def evaluate(database: Database, config: Config, now: datetime) -> Iterator[Meas
     """Asks the current checkpoint everything, at temperature 0, and tells of each group when it is done.
 
     Cases that a run has learnt the answers to are left out. The successful attacks become reports in the store, the
-    general questions' answers EVALUATED; `flywheel.collect` takes both. Raises FileNotFoundError or ValueError where
-    there is no current checkpoint, or general questions can't be used.
+    general questions' answers EVALUATED, and sampled questions are asked again at the temperature of the chat
+    (`flywheel.resample`); `flywheel.collect` takes all. Raises FileNotFoundError or ValueError where there is no
+    current checkpoint, or general questions can't be used.
     """
     model = _Model(read_pointer(config.current), config)
     with database.read() as session:
@@ -86,13 +85,21 @@ def evaluate(database: Database, config: Config, now: datetime) -> Iterator[Meas
             continue
         id = _id(model.pointer.id, group, digest(own), config)
         known = _known(database, id)
-        if known is None:
+        stale = group == EVALUATION and not _is_of(config.folder / EVALUATED, id)
+        if known is None or stale:  # after a rollback the file has another checkpoint's answers, though all is known
             said = model.said(own)
-            if group == EVALUATION:
-                _write_evaluated(config.folder / EVALUATED, model.pointer.id, said)
+            if stale:
+                _write_evaluated(config.folder / EVALUATED, model.pointer.id, id, said)
+        if known is None:
             bad = sum(any(still_bad(check, case.prompt, answer) for check in case.checks) for case, answer in said)
             known = _keep(database, id, now, model.pointer.id, group, found.names[group], len(said), bad)
         yield dataclasses.replace(known, left_out=left_out)
+    again = resample(config, model.pointer.id, model.again)
+    if again is not None:
+        id = _id(model.pointer.id, AGAIN, again.id, config)
+        found_bad = len(again.answered), again.contradicted
+        known = _known(database, id)
+        yield known or _keep(database, id, now, model.pointer.id, AGAIN, "sampled questions, asked again", *found_bad)
     if config.gate.attacks:
         yield _attacks(database, config, model.pointer, now)
 
@@ -114,6 +121,16 @@ class _Model:
         prompts = [case.turns() or () for case in cases]
         found = answers(self.loaded.model, template, prompts, GREEDY, max_tokens=self.config.gate.max_tokens)
         return [(case, answer.text) for case, (answer,) in zip(cases, found, strict=True) if answer.tokens]
+
+    def again(self, exchanges: Sequence[Exchange]) -> list[list[str]]:
+        """ANSWERS answers to each, as the server draws them; none where the question does not fit into the context."""
+        template = read_template(self.loaded.vocabulary)
+        prompts = [Case(one.ref, AGAIN, one.prompt, ()).turns() for one in exchanges]
+        askable = [prompt for prompt in prompts if prompt is not None]
+        tokens = self.config.gate.max_tokens
+        found = iter(answers(self.loaded.model, template, askable, Sampling(), samples=ANSWERS, max_tokens=tokens))
+        said = [[] if prompt is None else next(found) for prompt in prompts]
+        return [[answer.text for answer in given if answer.tokens] for given in said]
 
 
 def _attacks(database: Database, config: Config, current: Pointer, now: datetime) -> Measured:
@@ -156,9 +173,16 @@ def _keep(
     return Measured(name, checkpoint_id, cases, bad, True)
 
 
-def _write_evaluated(path: Path, checkpoint_id: str, said: Sequence[tuple[Case, str]]) -> None:
+def _is_of(path: Path, measurement: str) -> bool:
+    """Whether the file has the answers that the measurement of this id counts."""
+    first = next(iter(read_rows(path)), None) if path.exists() else None
+    return isinstance(first, Row) and first.fields.get("measurement") == measurement
+
+
+def _write_evaluated(path: Path, checkpoint_id: str, measurement: str, said: Sequence[tuple[Case, str]]) -> None:
+    made_by = {"checkpoint_id": checkpoint_id, "measurement": measurement}
     rows = [
-        {"id": case.id, "messages": case.prompt, "answer": answer, "check": check, "checkpoint_id": checkpoint_id}
+        {"id": case.id, "messages": case.prompt, "answer": answer, "check": check} | made_by
         for case, answer in said
         for check in case.checks
     ]

@@ -5,8 +5,8 @@ A sample carries the misbehaviour's id in its provenance. What comes back passes
 """
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import ExitStack
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
@@ -20,9 +20,9 @@ from flywheel.gate_cases import DISMISSED
 from flywheel.tables import Correction, Json, Misbehaviour
 from labeling.client import Client
 from labeling.create import create
-from labeling.drafts import Drafter, Endpoint
+from labeling.drafts import Drafter, DraftError, Endpoint, Messages, NoAnswer
 from labeling.kinds import KINDS
-from labeling.kinds.kind import InvalidSampleError, Kind, Sample
+from labeling.kinds.kind import Draft, InvalidSampleError, Kind, Sample
 from labeling.masking import mask
 from labeling.pull import Pulled, pull
 from labeling.push import Pushed, push
@@ -32,6 +32,7 @@ from labeling.rows import Rejected
 from labeling.sources import make_sample
 from labeling.store.database import Database
 from labeling.store.reports import ReportRow
+from pipeline.report.numbers import plural
 
 KIND = "corrections"
 
@@ -39,6 +40,8 @@ RULE = replace(Rule.of(KIND), excluded_flags=Rule.of(KIND).excluded_flags - {STR
 """Which labels count. Tasks come cluster by cluster, and within one the right button is the same again and again: who
 presses it in a row has no habit of it. With the labels' own rule, 78 of 127 corrections of three honest people were
 withdrawn in the third round."""
+
+_log = logging.getLogger(__name__)
 
 _TO_ASK = (
     Misbehaviour.cluster.is_not(None),
@@ -83,20 +86,15 @@ def send(database: Database, client: Client, config: Config) -> Sent:
     """Asks people what should have been said, with a draft by the model at `label.draft_url` where there is one.
 
     Sent is what belongs to a cluster, with its author's consent, and was not sent before; of held-out cases those that
-    no machine can check yet, so all that users of the chat report. Larger clusters come first. Whatever stops it, the
-    same call goes on, and sends nothing twice. Raises what `labeling.create`, `labeling.drafts` and `labeling.push`
-    raise.
+    no machine can check yet, so all that users of the chat report. Larger clusters come first. A model that can't be
+    asked holds up nobody: what it has not drafted is sent without. Whatever stops it, the same call goes on, and sends
+    nothing twice. Raises what `labeling.create` and `labeling.push` raise.
     """
     project = config.label.project
     create(database, client, KIND, project)
     kind = KINDS[KIND]
     samples: dict[str, str] = {}
-    with ExitStack() as stack:
-        drafter = None
-        if config.label.draft_url is not None:
-            endpoint = Endpoint(Endpoint.parse(config.label.draft_url).url, config.label.draft_model)
-            drafter = stack.enter_context(Drafter(endpoint))
-        pushed = push(database, client, project, _samples(database, kind, samples), drafter)
+    pushed = _push(database, client, config, _samples(database, kind, samples))
     # The store has every sample that was given, though Label Studio refused some: what it refused has none.
     refused = {provenance.get("misbehaviour") for provenance, _ in pushed.refused}
     noted = {id: sample for id, sample in samples.items() if id not in refused}
@@ -104,6 +102,38 @@ def send(database: Database, client: Client, config: Config) -> Sent:
         for id, sample in noted.items():
             session.execute(sql.update(Misbehaviour).where(Misbehaviour.id == id).values(sample=sample))
     return Sent(len(noted), pushed)
+
+
+class _Willing(Drafter):
+    """A drafter that drafts as long as it can: when it has failed, none of the further samples has a draft."""
+
+    failure = ""
+
+    def answers(self, conversations: Sequence[Messages], seed: int = 0) -> list[Draft | NoAnswer]:
+        if not self.failure:
+            try:
+                return super().answers(conversations, seed)
+            except DraftError as error:
+                self.failure = str(error)
+        return [NoAnswer(self.failure, failed=True) for _ in conversations]
+
+
+def _push(database: Database, client: Client, config: Config, samples: Iterator[Sample | Rejected]) -> Pushed:
+    """Sends the samples, with drafts as long as there is somebody who drafts; says why there is nobody."""
+    project, url = config.label.project, config.label.draft_url
+    if url is None:
+        return push(database, client, project, samples)
+    try:
+        drafter = _Willing(Endpoint(Endpoint.parse(url).url, config.label.draft_model))
+    except DraftError as error:
+        pushed, failure = push(database, client, project, samples), str(error)
+        pushed.undrafted[failure] += pushed.pushed
+    else:
+        with drafter:
+            pushed, failure = push(database, client, project, samples, drafter), drafter.failure
+    if pushed.undrafted[failure]:
+        _log.warning("label: %s sent without a draft: %s", plural(pushed.undrafted[failure], "sample"), failure)
+    return pushed
 
 
 def fetch(database: Database, client: Client, config: Config) -> Pulled:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flywheel.cases import leaked, normal, repeats
+from flywheel.sampled import Exchange
 from flywheel.toxicity import abusive
 from labeling.masking import mask
 from labeling.store.reports import Category
@@ -40,18 +41,6 @@ _STANDS = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
 
 
 @dataclass(frozen=True)
-class Exchange:
-    """A prompt, its answer, and further answers to it where it was asked again (`resamples`)."""
-
-    ref: str
-    checkpoint_id: str
-    prompt: list[Json]
-    answer: str
-    resamples: tuple[str, ...] = ()
-    consent: bool = False
-
-
-@dataclass(frozen=True)
 class Suspicion:
     """What a monitor says of an exchange's answer. `check` is there where a machine can tell that it is mended."""
 
@@ -73,15 +62,20 @@ def watch(traffic: Sequence[Exchange], reference: Sequence[Exchange] = ()) -> It
             yield Suspicion("refusal", one, "refusal", "the answer refuses")
         if repeats(one.answer):
             yield Suspicion("repetition", one, "repetition", "it repeats itself", {"kind": "varied"})
-        if found := leaked(one.prompt, one.answer):
-            note = f"it gives {len(found)} address(es) or number(s) of a person"
+        if found := len(leaked(one.prompt, one.answer)) or one.leaks:
+            note = f"it gives {found} address(es) or number(s) of a person"
             yield Suspicion("personal data", one, "harmful", note, {"kind": "private"})
         if abusive(one.answer):
             yield Suspicion("toxicity", one, "harmful", "its words are abusive")
         if stands := contradiction([one.answer, *one.resamples]):
             yield Suspicion("contradiction", one, "wrong", f"asked again, it says {' or '.join(stands)}")
+    yield from shift(traffic, reference)
+
+
+def shift(traffic: Sequence[Exchange], reference: Sequence[Exchange]) -> Iterator[Suspicion]:
+    """The answers of the traffic that have a phrase which is new since the reference; none where that is empty."""
     phrases = new_phrases([one.answer for one in traffic], [one.answer for one in reference]) if reference else {}
-    for one in traffic:
+    for one in traffic if phrases else ():
         carried = _phrases(one.answer) & phrases.keys()
         if carried:  # part of a number may look like none: what is hidden in the answer must not stand in the check
             carried = {each for each in carried & _phrases(mask(one.answer)) if mask(each) == each}

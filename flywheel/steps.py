@@ -48,7 +48,9 @@ def labelled(database: Database, config: Config, client: Client) -> Step:
     unsent = [f"misbehaviour {one.get('misbehaviour')}: {reason}" for one, reason in sent.pushed.refused]
     unsent += map(str, sent.pushed.rejected)
     said += f", {len(unsent):,} can't be sent ({unsent[0]})" if unsent else ""
+    said += "".join(f", {count:,} without a draft ({why})" for why, count in sent.pushed.undrafted.items() if count)
     said += set_aside(pulled.reasons)
+    said += "".join(f", {changed}" for changed in pulled.differs)
     return Step("label", said, bool(sent.noted or pulled.new or pulled.changed or pulled.deleted))
 
 

@@ -171,6 +171,10 @@ class Promotion(Base):
     """The share of conversations that it answers: 1, or less for a canary."""
 
 
+ATTACKS, AGAIN = "attacks", "resampled"
+"""Groups of measurements: the red team's attacks, and sampled questions that were asked again."""
+
+
 class Measurement(Base):
     """How often a checkpoint misbehaved when it was asked a cluster's cases, general questions, or attacks."""
 
@@ -181,7 +185,7 @@ class Measurement(Base):
     made: Mapped[datetime] = mapped_column(UtcTime, index=True)
     checkpoint_id: Mapped[str] = mapped_column(sql.Text, index=True)
     group: Mapped[str] = mapped_column(sql.Text)
-    """A cluster's id, `evaluation` or `attacks`."""
+    """A cluster's id, `evaluation`, ATTACKS or AGAIN."""
     name: Mapped[str] = mapped_column(sql.Text)
     cases: Mapped[int]
     bad: Mapped[int]

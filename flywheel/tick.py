@@ -19,7 +19,6 @@ from flywheel.steps import Step
 from flywheel.tables import Run
 from labeling.client import Client, LabelStudioError
 from labeling.create import ProjectError
-from labeling.drafts import DraftError
 from labeling.pull import PullError
 from labeling.push import PushError
 from labeling.store.database import Database
@@ -72,7 +71,7 @@ def _labelled(database: Database, config: Config, client: Client | None) -> Step
         return Step("label", "no Label Studio server is connected: nobody is asked", False)
     try:
         return steps.labelled(database, config, client)
-    except (LabelStudioError, ProjectError, PushError, PullError, DraftError) as error:
+    except (LabelStudioError, ProjectError, PushError, PullError) as error:
         return Step("label", f"nobody can be asked, each tick tries again: {error}", False)
 
 

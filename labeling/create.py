@@ -1,20 +1,20 @@
 """Makes a project: in Label Studio, with its page and its instructions, and in the store.
 
-Label Studio's community edition knows no roles: any annotator can change a project's page in its settings. So the store
-keeps the configuration that results are judged by, and `drift` says whether the server still has it.
+The store keeps what it was made with: `labeling.drift` says whether the server still has it.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from xml.etree import ElementTree
 
 from labeling.client import Client, LabelStudioError, NotFoundError
+from labeling.drift import INTERFACE, deleted, look, settings
 from labeling.guide import instructions
 from labeling.kinds import KINDS, REVIEWS
 from labeling.kinds.kind import Kind
 from labeling.project import REVIEW
 from labeling.store.database import Database
-from labeling.store.labels import Project, add_project, get_project
+from labeling.store.labels import Project, add_project, get_project, projects
 
 SECOND_LOOK = "comparisons"
 """The kind whose choices can be asked for once more, with a model's choice in sight."""
@@ -22,14 +22,7 @@ SECOND_LOOK = "comparisons"
 NAME = 50
 """Most characters of a project's name; Label Studio takes no more for a title."""
 
-BLIND = {
-    "show_collab_predictions": True,  # drafts reach their box this way
-    "show_annotation_history": False,
-    "show_ground_truth_first": False,
-    "show_overlap_first": False,
-    "sampling": "Sequential sampling",
-}
-"""Nothing that tells a labeller which tasks are known or what others said; the page hides the tabs that would."""
+Say = Callable[[str], None]
 
 
 class ProjectError(ValueError):
@@ -43,23 +36,34 @@ def create(
     name: str | None = None,
     overlap: int | None = None,
     reviews: str | None = None,
+    say: Say | None = None,
 ) -> Project:
     """The project of this name (the kind's, where none is given), made where there is none yet.
 
     `reviews` names the project whose disagreements a `review` decides, or whose comparisons are asked for once more.
-    `overlap` is how many people are asked the same; the kind knows what is usual. Raises ProjectError, and
-    LabelStudioError where the server does not take it.
+    `overlap` is how many people are asked the same; the kind knows what is usual. `say` hears of what looks like left
+    by a call that was killed. Raises ProjectError, and LabelStudioError where the server does not take it.
     """
     kind = _kind(database, kind_name, reviews)
     name = name or (kind_name if reviews is None else f"{reviews}-{'review' if kind_name == REVIEW else 'again'}")
     _check(name, overlap, client, None if reviews is None else get_project(database, reviews))
     with suppress(KeyError):
-        return _found(get_project(database, name), client, kind_name, overlap, reviews)
+        return _found(database, get_project(database, name), client, kind_name, overlap, reviews)
     told = instructions(kind_name)
-    people = overlap or kind.overlap
-    blind = BLIND | {"enable_empty_annotation": kind.untouched}
+    people, title = overlap or kind.overlap, _title(kind, name)
+    if say is not None:
+        for left in _strange(database, client, title):
+            say(
+                f"{client.url}/projects/{left} has the same title and no tasks, and is none of this store's; "
+                "if an earlier call was cut off and left it, delete it there"
+            )
     remote = client.create_project(
-        _title(kind, name), kind.config(), told.html, people, show_instructions=True, **blind
+        title,
+        kind.config(),
+        told.html,
+        people,
+        enable_empty_annotation=kind.untouched,
+        **settings(people),
     )
     project = Project(
         name=name,
@@ -80,21 +84,6 @@ def create(
             client.delete_project(remote)  # a project that nobody here knows would only confuse
         raise
     return project
-
-
-def drift(client: Client, project: Project) -> str | None:
-    """What somebody changed about the project's page in Label Studio's interface, in one sentence; None if nothing."""
-    try:
-        remote = client.project(project.remote_id)
-    except NotFoundError:
-        return f"{project.name}: its project in Label Studio ({project.remote_id}) was deleted; create it anew"
-    if _canonical(str(remote.get("label_config"))) == _canonical(project.config):
-        return None
-    where = f"{project.server}/projects/{project.remote_id}/settings/labeling"
-    return (
-        f"{project.name}: its labelling configuration was changed in Label Studio ({where}), and results are judged by "
-        "the one that it was created with; restore that, or create another project"
-    )
 
 
 def _kind(database: Database, kind_name: str, reviews: str | None) -> Kind:
@@ -123,6 +112,13 @@ def _title(kind: Kind, name: str) -> str:
     return full if len(full) <= NAME else name
 
 
+def _strange(database: Database, client: Client, title: str) -> list[int]:
+    """Empty projects of this title that the store does not know, as a call that is killed halfway leaves one."""
+    known = {one.remote_id for one in projects(database) if one.server == client.url}
+    found = [one for one in client.projects() if one["title"] == title and not one.get("task_number")]
+    return [int(one["id"]) for one in found if one["id"] not in known]
+
+
 def _check(name: str, overlap: int | None, client: Client, reviewed: Project | None) -> None:
     if not name.strip() or len(name) > NAME or not name.isprintable():
         raise ProjectError(f"{name[:NAME]!r} is no name; expected 1 to {NAME} characters on one line")
@@ -134,7 +130,9 @@ def _check(name: str, overlap: int | None, client: Client, reviewed: Project | N
         )
 
 
-def _found(project: Project, client: Client, kind_name: str, overlap: int | None, reviews: str | None) -> Project:
+def _found(
+    database: Database, project: Project, client: Client, kind_name: str, overlap: int | None, reviews: str | None
+) -> Project:
     """The project that is there, if it is the one that was asked for."""
     asked = {"kind": kind_name, "reviews": reviews, "server": client.url}
     for what, wanted in asked.items():
@@ -148,14 +146,10 @@ def _found(project: Project, client: Client, kind_name: str, overlap: int | None
             f"{project.name} asks {project.overlap} people for each task already, and not {overlap}; "
             "give this one another name"
         )
-    if changed := drift(client, project):
-        raise ProjectError(changed)
-    return project
-
-
-def _canonical(config: str) -> str:
-    """The XML without what makes no difference; an XML that can't be read is what it is."""
     try:
-        return ElementTree.canonicalize(config, strip_text=True)
-    except ElementTree.ParseError:
-        return config
+        differs = look(database, client, project.name).differs
+    except NotFoundError:
+        raise ProjectError(deleted(project)) from None
+    if INTERFACE in differs:
+        raise ProjectError(differs[INTERFACE])
+    return project

@@ -1,12 +1,12 @@
 """What people decided about held documents, as the file that a recipe names under `poison: decisions:`."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from labeling.files import text_file, together
 from labeling.kinds.kind import Json
 from labeling.quality.admission import Rule, admit
 from labeling.store.database import Database
@@ -67,10 +67,5 @@ def write_rows(decided: Mapping[str, Json], path: Path) -> None:
 
     The file appears whole or not at all. Raises OSError.
     """
-    part = path.with_name(f".{path.name}.part")
-    # Half a surrogate pair, from a file of samples say, as JSON spells it: \ud800.
-    with part.open("w", encoding="utf-8", errors="backslashreplace") as file:
+    with together(path.parent, [path.name]) as parts, text_file(parts[path.name]) as file:
         file.writelines(f"{json.dumps(decided[document], ensure_ascii=False)}\n" for document in sorted(decided))
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)

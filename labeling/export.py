@@ -6,16 +6,18 @@ wrong; "both bad" is two single verdicts; ratings measure and teach nothing.
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sql
 
-from labeling.files import JsonLines, json_lines
+from labeling.files import JsonLines, text_file, together
 from labeling.kinds.kind import Json
 from labeling.project import REVIEW
 from labeling.quality.admission import Admission, Rule, admit
@@ -31,6 +33,7 @@ from labeling.records import (
     turn,
     verdict,
 )
+from labeling.storable import storable_json
 from labeling.store.database import Database
 from labeling.store.labels import AnnotationRow, Project, get_project
 
@@ -55,8 +58,18 @@ class Exported:
     samples: int
 
 
+class Label(NamedTuple):
+    """How an annotation was made."""
+
+    annotator: str
+    seconds: float | None
+    draft_distance: float | None
+    instruction_version: int
+    """`labeling.drift.UNKNOWN_VERSION` where the instructions were changed in Label Studio."""
+
+
 def export(database: Database, name: str, folder: Path, rule: Rule | None = None, parquet: bool = False) -> Exported:
-    """Writes KINDS and INDEX as .jsonl into `folder`, in the order of the samples' ids; old files go.
+    """Writes KINDS and INDEX as .jsonl into `folder`, in the order of the samples' ids; old files go, or all stay.
 
     `rule` is that of the project's kind where none is given. With `parquet` there is a .parquet beside each file that
     holds records. Raises KeyError for an unknown project, ValueError for one that has nothing to teach of its own,
@@ -72,24 +85,29 @@ def export(database: Database, name: str, folder: Path, rule: Rule | None = None
         )
     if project.kind == "poison-review":
         raise ValueError(f"{name} is about documents: its decisions go to `corpuscle poison`, not to a trainer")
-    versions = _versions(database, project)
+    labels = _labels(database, project)
     left_out, ids, samples = Counter[str](), set[str](), 0
-    with json_lines(folder, (*KINDS, INDEX)) as files:
-        for one in admit(database, name, rule):
-            samples += 1
-            files[INDEX].write(_admission(one))
-            if not one.admitted:
-                left_out[one.reason] += 1
-                continue
-            _write(files, one, project, versions, ids, left_out)
-        written = {kind: files[kind].rows for kind in KINDS}
-    for kind, rows in written.items():
-        path = folder / f"{kind}.parquet"
-        path.unlink(missing_ok=True)
-        if not rows:  # a trainer that is given the folder would ask what an empty file is to teach
-            (folder / f"{kind}.jsonl").unlink()
-        if parquet and rows:
-            _as_parquet(folder / f"{kind}.jsonl", path)
+    paths = {kind: (f"{kind}.jsonl", f"{kind}.parquet") for kind in KINDS}
+    index = f"{INDEX}.jsonl"
+    with together(folder, [*chain.from_iterable(paths.values()), index]) as parts:
+        with ExitStack() as stack:
+            files = {
+                kind: JsonLines(stack.enter_context(text_file(parts[lines]))) for kind, (lines, _) in paths.items()
+            }
+            judged = JsonLines(stack.enter_context(text_file(parts[index])))
+            for one in admit(database, name, rule):
+                samples += 1
+                judged.write(_admission(one, labels))
+                if not one.admitted:
+                    left_out[one.reason] += 1
+                    continue
+                _write(files, one, project, labels, ids, left_out)
+        written = {kind: file.rows for kind, file in files.items()}
+        for kind, (lines, table) in paths.items():
+            if not written[kind]:  # a trainer that is given the folder would ask what an empty file is to teach
+                parts[lines].unlink()
+            elif parquet:
+                _as_parquet(parts[lines], parts[table])
     return Exported(written, dict(left_out), samples)
 
 
@@ -130,7 +148,7 @@ def _write(
     files: Mapping[str, JsonLines],
     one: Admission,
     project: Project,
-    versions: Mapping[int, int],
+    labels: Mapping[int, Label],
     ids: set[str],
     left_out: Counter[str],
 ) -> None:
@@ -143,13 +161,16 @@ def _write(
         "weight": one.weight,
         "admission_reason": one.reason,
         "annotators": list(one.annotators),
-        "instruction_version": min((versions[id] for id in one.annotations if id in versions), default=None),
+        "instruction_version": min(
+            (labels[id].instruction_version for id in one.annotations if id in labels), default=None
+        ),
         "provenance": {
             **one.sample.provenance,
             "project": project.name,
             "sample": one.sample.id,
             "annotations": list(one.annotations),
             "outvoted": list(one.outvoted),
+            "labels": _of(one.annotations, labels),
             "models": _models(one.sample.content),
             "draft_model": one.sample.draft_model,
         },
@@ -160,10 +181,11 @@ def _write(
                 left_out["a copy of another"] += 1
                 continue
             ids.add(record["sample_id"])
-        files[kind].write(record | common)
+        files[kind].write(storable_json(record | common))  # a trainer takes no half characters, of a file's name say
 
 
-def _admission(one: Admission) -> Json:
+def _admission(one: Admission, labels: Mapping[int, Label]) -> Json:
+    left_out = [id for id, _ in one.left_out]
     return {
         "sample": one.sample.id,
         "admitted": one.admitted,
@@ -174,7 +196,13 @@ def _admission(one: Admission) -> Json:
         "annotations": list(one.annotations),
         "outvoted": list(one.outvoted),
         "left_out": [{"annotation": id, "reason": reason} for id, reason in one.left_out],
+        "labels": _of([*one.annotations, *one.outvoted, *left_out], labels),
+        "draft_model": one.sample.draft_model,
     }
+
+
+def _of(annotations: Iterable[int], labels: Mapping[int, Label]) -> list[Json]:
+    return [{"annotation": id, **labels[id]._asdict()} for id in annotations if id in labels]
 
 
 def _models(content: Json) -> list[str]:
@@ -182,13 +210,13 @@ def _models(content: Json) -> list[str]:
     return [answer["model"] for answer in answers if answer.get("model")]
 
 
-def _versions(database: Database, project: Project) -> dict[int, int]:
-    """The instructions' version that each annotation was made under, the reviews' too (one server numbers them all)."""
+def _labels(database: Database, project: Project) -> dict[int, Label]:
+    """How each annotation was made, the reviews' too (one server numbers them all)."""
     names = [project.name, *(review.name for review in reviews_of(database, project.name))]
-    query = sql.select(AnnotationRow.remote_id, AnnotationRow.instruction_version)
+    columns = (getattr(AnnotationRow, name) for name in Label._fields)
+    query = sql.select(AnnotationRow.remote_id, *columns).where(AnnotationRow.project.in_(names))
     with database.read() as session:
-        rows = session.execute(query.where(AnnotationRow.project.in_(names)))
-        return {row.remote_id: row.instruction_version for row in rows}
+        return {id: Label(*values) for id, *values in session.execute(query)}
 
 
 _TEXT = pa.string()
@@ -225,14 +253,13 @@ _COLUMNS = {
 """Null where a record has no such column; `provenance` is JSON."""
 
 
-def _as_parquet(lines: Path, path: Path) -> None:
+def _as_parquet(lines: Path, table: Path) -> None:
     used = set[str]()
     with lines.open(encoding="utf-8") as file:
         for line in file:
             used |= json.loads(line).keys()
     schema = pa.schema({name: kind for name, kind in _COLUMNS.items() if name in used})
-    part = path.with_name(f".{path.name}.part")
-    with lines.open(encoding="utf-8") as file, pq.ParquetWriter(part, schema, compression="zstd") as writer:
+    with lines.open(encoding="utf-8") as file, pq.ParquetWriter(table, schema, compression="zstd") as writer:
         rows: list[dict[str, Any]] = []
         for line in file:
             row = json.loads(line)
@@ -241,4 +268,3 @@ def _as_parquet(lines: Path, path: Path) -> None:
                 writer.write_table(pa.Table.from_pylist(rows, schema))
                 rows = []
         writer.write_table(pa.Table.from_pylist(rows, schema))
-    part.replace(path)

@@ -1,4 +1,4 @@
-"""JSONL files that are there whole, all of them, or as they were before."""
+"""Files that are there whole, all of them, or as they were before."""
 
 import json
 import os
@@ -21,27 +21,48 @@ class JsonLines:
 
 
 @contextmanager
-def json_lines(folder: Path, names: Sequence[str]) -> Iterator[dict[str, JsonLines]]:
-    """Files `NAME.jsonl` in `folder`, which is made, by name: in their places, on the disk, when the block has ended.
+def together(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Path]]:
+    """Where to write the files `names` of `folder`, which is made, each by its name.
 
-    After an error in the block the old ones are as they were. Raises OSError.
+    When the block has ended they are in their places, on the disk; what was not written is not in the folder any more.
+    After an error in the block, or a full disk, the old ones are as they were. Raises OSError.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = {name: folder / f"{name}.jsonl" for name in names}
-    parts = {name: path.with_name(f".{path.name}.part") for name, path in paths.items()}
+    parts = {name: folder / f".{name}.part" for name in names}
     try:
-        with ExitStack() as stack:
-            # Half a surrogate pair, from the name of a file say, as JSON spells it: \ud800.
-            files = {
-                name: stack.enter_context(part.open("w", encoding="utf-8", errors="backslashreplace"))
-                for name, part in parts.items()
-            }
-            yield {name: JsonLines(file) for name, file in files.items()}
-            for file in files.values():
-                file.flush()
-                os.fsync(file.fileno())
+        for part in parts.values():
+            part.unlink(missing_ok=True)  # of a program that was killed
+        yield parts
+        written = {name for name, part in parts.items() if part.exists()}
+        for name in written:
+            _sync(parts[name])
         for name, part in parts.items():
-            part.replace(paths[name])
+            if name in written:
+                part.replace(folder / name)
+            else:
+                (folder / name).unlink(missing_ok=True)
     finally:
         for part in parts.values():
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def text_file(path: Path) -> Iterator[TextIO]:
+    """A new file of UTF-8. Half a surrogate pair, from the name of a file say, is in it as JSON spells it: \\ud800."""
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        yield file
+
+
+@contextmanager
+def json_lines(folder: Path, names: Sequence[str]) -> Iterator[dict[str, JsonLines]]:
+    """Files `NAME.jsonl` in `folder`, by name, `together`. Raises OSError."""
+    with together(folder, [f"{name}.jsonl" for name in names]) as parts, ExitStack() as stack:
+        yield {name: JsonLines(stack.enter_context(text_file(parts[f"{name}.jsonl"]))) for name in names}
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

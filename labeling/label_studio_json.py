@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from labeling.files import text_file, together
 from labeling.kinds.kind import Json, Kind
 from labeling.project import kind_of
 from labeling.quality.walk import labelled
@@ -16,19 +17,19 @@ from labeling.tasks import make_task
 
 
 def export_json(database: Database, name: str, path: Path) -> int:
-    """Writes a JSON array of all tasks there are, by sample; how many. Raises KeyError for an unknown project."""
+    """Writes a JSON array of all tasks there are, by sample; how many.
+
+    The file appears whole or not at all. Raises KeyError for an unknown project, StoreError, OSError.
+    """
     project = get_project(database, name)
-    part = path.with_name(f".{path.name}.part")
     count = 0
-    # Half a surrogate pair, from the name of a file say, as JSON spells it: \ud800.
-    with part.open("w", encoding="utf-8", errors="backslashreplace") as file:
+    with together(path.parent, [path.name]) as parts, text_file(parts[path.name]) as file:
         file.write("[")
         for task in _tasks(database, project):
             file.write(",\n" if count else "\n")
             json.dump(task, file, ensure_ascii=False)
             count += 1
         file.write("\n]\n")
-    part.replace(path)
     return count
 
 
@@ -56,6 +57,8 @@ def _annotation(one: Annotation) -> Json:
         "result": one.result,
         "was_cancelled": one.reason == "skipped",
         "lead_time": one.seconds,
+        "draft_distance": one.draft_distance,
+        "instruction_version": one.instruction_version,
         "created_at": one.created.isoformat(),
         "updated_at": one.updated.isoformat(),
         "verdict": one.verdict,

@@ -3,9 +3,11 @@
 A pull asks for the tasks that changed since the last one began, page by page in the order of their numbers, and commits
 each page together with the place that it has reached. So a pull that was stopped goes on there, and a task that changes
 behind its back is found by the next one. Deleting leaves no trace in Label Studio: a full pull looks at every task.
+
+What was labelled while somebody had changed the project's page may mean something else than it says, and is set aside;
+what was labelled under changed instructions says so.
 """
 
-import json
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +20,8 @@ import sqlalchemy as sql
 from sqlalchemy.orm import Session
 
 from labeling.client import Client
+from labeling.cursor import Cursor
+from labeling.drift import INSTRUCTIONS, INTERFACE, UNKNOWN_VERSION, look
 from labeling.kinds.kind import Json, Kind
 from labeling.project import kind_of
 from labeling.store.database import Database
@@ -50,6 +54,9 @@ RECONCILE = timedelta(hours=6)
 
 DELETED, REPLACED = "deleted", "replaced by the same person's newer annotation"
 
+OTHER_PAGE = "made while the project's page was changed in Label Studio"
+"""Nobody knows what the person saw. It counts when it is submitted again on the page as it was made."""
+
 Say = Callable[[str], None]
 
 
@@ -70,6 +77,8 @@ class Pulled:
     """Of the annotations seen now that have no verdict: why."""
     doubled: int = 0
     """Tasks seen now whose sample has another task: a push was cut off, and sent it twice. Labels of either count."""
+    differs: tuple[str, ...] = ()
+    """What somebody changed about the project in Label Studio, each in a sentence."""
 
 
 def pull(database: Database, client: Client, name: str, full: bool = False, say: Say | None = None) -> Pulled:
@@ -79,15 +88,17 @@ def pull(database: Database, client: Client, name: str, full: bool = False, say:
     an unknown project, PullError where another pull of the project is at work, LabelStudioError, StoreError: the same
     call goes on from where this one was.
     """
+    found = look(database, client, name)
     project = get_project(database, name)
     kind = kind_of(database, project)
-    held, cursor = project.cursor, _Cursor.load(project.cursor)
+    held, cursor = project.cursor, Cursor.load(project.cursor)
     if cursor.began is None:
         began = datetime.now(UTC)
         full = full or project.reconciled is None or began - project.reconciled >= RECONCILE
-        cursor = replace(cursor, began=began, clock=client.now(), after=0, full=full)
+        cursor = replace(cursor, began=began, clock=found.now, after=0, full=full)
     elif full and not cursor.full:
-        cursor = replace(cursor, full=True, began=datetime.now(UTC), clock=client.now(), after=0)
+        cursor = replace(cursor, full=True, began=datetime.now(UTC), clock=found.now, after=0)
+    cursor = replace(cursor, looked=found.now)
     counts, reasons, samples = Counter[str](), Counter[str](), _Samples(project)
     since = None if cursor.full else cursor.since
     seen: set[int] | None = set() if cursor.full and not cursor.after else None
@@ -103,7 +114,8 @@ def pull(database: Database, client: Client, name: str, full: bool = False, say:
         if say:
             say(f"{counts['tasks']:,} tasks, {counts['new'] + counts['changed']:,} annotations new or changed")
     with database.write() as session:
-        _move(session, project, held, _Cursor(since=cursor.clock and cursor.clock - MARGIN))
+        since = cursor.clock and cursor.clock - MARGIN
+        _move(session, project, held, Cursor(since, looked=cursor.looked, differed=cursor.differed))
         if cursor.full and cursor.began:
             counts["deleted"] += _forget(session, project, cursor.began)
             session.get_one(ProjectRow, project.name).reconciled = cursor.began
@@ -117,36 +129,11 @@ def pull(database: Database, client: Client, name: str, full: bool = False, say:
         full=cursor.full,
         reasons=dict(reasons),
         doubled=counts["doubled"],
+        differs=tuple(found.differs.values()),
     )
 
 
-@dataclass(frozen=True)
-class _Cursor:
-    """Where the pulls of a project stand."""
-
-    since: datetime | None = None
-    """What changed before is in the store; by Label Studio's clock."""
-    began: datetime | None = None
-    """When the pull that is at work, or was stopped, began; by our clock. None between two pulls."""
-    clock: datetime | None = None
-    """The same by Label Studio's clock."""
-    after: int = 0
-    """The last task that it has stored."""
-    full: bool = False
-
-    @classmethod
-    def load(cls, text: str | None) -> "_Cursor":
-        if text is None:
-            return cls()
-        values = json.loads(text)
-        times = {name: values[name] and datetime.fromisoformat(values[name]) for name in ("since", "began", "clock")}
-        return cls(**values | times)
-
-    def dump(self) -> str:
-        return json.dumps(vars(self), default=datetime.isoformat)
-
-
-def _move(session: Session, project: Project, held: str | None, cursor: _Cursor) -> str:
+def _move(session: Session, project: Project, held: str | None, cursor: Cursor) -> str:
     """Writes the cursor, as text. Raises PullError where it is not as this pull left it."""
     row = session.get_one(ProjectRow, project.name, with_for_update=True)
     if row.cursor != held:
@@ -195,7 +182,7 @@ def _store(
     kind: Kind,
     samples: _Samples,
     page: Sequence[Json],
-    cursor: _Cursor,
+    cursor: Cursor,
     reasons: Counter[str],
 ) -> Counter[str]:
     """Stores a page of tasks as they are now; what the store knows of them and Label Studio does not is gone."""
@@ -230,7 +217,7 @@ def _annotations(
     task: Json,
     sample: StoredSample | None,
     known: dict[int, Annotation],
-    cursor: _Cursor,
+    cursor: Cursor,
     reasons: Counter[str],
 ) -> list[Annotation]:
     raws: list[Raw] = []
@@ -248,9 +235,15 @@ def _annotations(
         verdict, reason = judged.verdict, judged.reason
         if newest[raw.annotator] != raw.id:
             verdict, reason = None, REPLACED
+        elif verdict is not None and cursor.otherwise(INTERFACE, raw.updated):
+            verdict, reason = None, OTHER_PAGE
         if reason is not None:
             reasons[reason] += 1
-        old = known.get(raw.id)
+        version = known[raw.id].instruction_version if raw.id in known else UNKNOWN_VERSION
+        if cursor.otherwise(INSTRUCTIONS, raw.updated):
+            version = UNKNOWN_VERSION
+        elif version == UNKNOWN_VERSION:
+            version = project.instruction_version
         found.append(
             Annotation(
                 remote_id=raw.id,
@@ -262,7 +255,7 @@ def _annotations(
                 reason=reason,
                 seconds=raw.seconds,
                 draft_distance=judged.draft_distance,
-                instruction_version=old.instruction_version if old else project.instruction_version,
+                instruction_version=version,
                 created=raw.created,
                 updated=raw.updated,
                 seen=cursor.began or raw.updated,

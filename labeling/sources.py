@@ -52,7 +52,6 @@ def make_sample(kind: Kind, row: Json, provenance: Json, second_look: bool = Fal
 
 
 VERDICTS = {
-    "demonstrations": '{"answer": "..."}',
     "comparisons": '{"choice": "a", "margin": 1} (a or b; 1, 0.667, 0.333 or 0), or {"choice": "both_bad"}',
     "rankings": '{"ranks": [2, 1, 3]}, 1 for the best',
     "corrections": '{"category": "wrong", "refusal": "none", "answer": "..."}',

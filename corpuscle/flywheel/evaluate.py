@@ -6,7 +6,8 @@ from corpuscle.flywheel.options import FOLDER, FolderOption, JsonOption, now, op
 def evaluate(folder: FolderOption = FOLDER, as_json: JsonOption = False) -> None:
     """Ask the current checkpoint all held-out cases, the general questions and the red team's attacks.
 
-    The rates are kept; what is known already is not asked again. Successful attacks become reports.
+    The rates are kept; what is known already is not asked again. Successful attacks become reports. Some questions of
+    sampled traffic are asked again: answers that contradict each other are collected.
     """
     with opened(folder) as (config, database, _):
         from flywheel.evaluate import evaluate as measure

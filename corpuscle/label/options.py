@@ -96,7 +96,7 @@ def project_named(database: "Database", name: str) -> "Project":
 
 def project_on(database: "Database", client: "Client", name: str, say: Callable[[str], None]) -> "Project":
     """A project of the connected server; `say` hears if somebody has changed its page. Raises FolderError."""
-    from labeling.create import drift
+    from labeling.drift import drift
     from labeling.folder import FolderError
 
     project = project_named(database, name)

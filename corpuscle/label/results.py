@@ -22,9 +22,10 @@ def pull(
 ) -> None:
     """Fetch what people said since the last time, check it, and keep it.
 
-    What does not fit its project is set aside with the reason. Deletions leave no trace, so from time to time (and with
-    --full) all is compared. A stopped pull goes on where it was. The others are
-    fetched where one project was deleted in Label Studio; then the exit status is 1.
+    What does not fit its project is set aside with the reason, and so is what was said while somebody had changed the
+    project's page. Deletions leave no trace, so from time to time (and with --full) all is compared. A stopped pull
+    goes on where it was. The others are fetched where one project was deleted in Label Studio; then the exit status is
+    1.
     """
     here = folder_at(folder, store)
     from labeling.client import NotFoundError
@@ -38,9 +39,10 @@ def pull(
 
     with here.client(tell) as client, here.database() as database:
         named = projects or [one.name for one in all_projects(database) if one.server == client.url]
-        chosen = [project_on(database, client, name, say) for name in named]
+        chosen = [project_on(database, client, name, lambda _: None) for name in named]  # a pull tells what was changed
 
         gone: list[str] = []
+        warned: set[str] = set()
 
         def once() -> None:
             for one in [one for one in chosen if one.name not in gone]:
@@ -51,6 +53,10 @@ def pull(
                     trouble.print(plain(f"error: {one.name}: {error}"))
                     continue
                 say(f"{one.name}: {done.new:,} new, {done.changed:,} changed, {done.deleted:,} deleted")
+                for changed in done.differs:
+                    if changed not in warned:
+                        warned.add(changed)
+                        say(f"warning: {changed}")
                 for reason, count in sorted(done.reasons.items()):
                     say(f"{count:>9,} without a verdict: {reason}")
                 if done.doubled:
@@ -139,7 +145,9 @@ def export(
             check_own_folder(output, names, f"{INDEX}.jsonl", '{"sample": ', "earlier export")
             done = write(database, project, output, parquet=parquet)
             for name, count in done.written.items():
-                console.print(plain(f"{count:>7,} {output / name}.jsonl"))
+                if count:  # there is no file without a record
+                    console.print(plain(f"{count:>7,} {output / name}.jsonl"))
+            console.print(plain(f"{done.samples:>7,} samples judged, each with its reason: {output / INDEX}.jsonl"))
             for reason, count in done.left_out.items():
                 console.print(plain(f"{count:>7,} left out: {reason}"))
 

@@ -55,7 +55,7 @@ def create(
     from labeling.create import create as make
 
     with here.client(tell) as client, here.database() as database:
-        made = make(database, client, kind, name, overlap, reviews)
+        made = make(database, client, kind, name, overlap, reviews, tell)
         here.note_store()
         about = f"{made.name}: {made.kind}, instructions version {made.instruction_version}, {made.overlap} asked each"
         out().print(plain(f"{about}\n{client.url}/projects/{made.remote_id}"))

@@ -11,9 +11,6 @@ from sqlalchemy.orm import Session
 
 from flywheel.tables import Measurement, Promotion, Verdict
 
-ATTACKS = "attacks"
-"""The group of the red team's attacks."""
-
 
 @dataclass(frozen=True)
 class Point:

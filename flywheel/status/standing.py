@@ -21,12 +21,12 @@ from flywheel.label import waiting
 from flywheel.live import live
 from flywheel.status.alerts import Alert, last_alerts
 from flywheel.status.changes import Change, changes, current
-from flywheel.status.rates import ATTACKS, History, Turn, histories
+from flywheel.status.rates import History, Turn, histories
 from flywheel.status.refusals import Refusal, refusals
 from flywheel.status.reviews import reviews
 from flywheel.status.stages import Stage, Wait, stages
 from flywheel.status.uncollected import uncollected
-from flywheel.tables import Cluster, Correction, Decision, Misbehaviour, Run, Verdict
+from flywheel.tables import AGAIN, ATTACKS, Cluster, Correction, Decision, Misbehaviour, Run, Verdict
 from labeling.store.database import Database
 from labeling.store.labels import AnnotationRow
 
@@ -108,7 +108,7 @@ def standing(database: Database, config: Config, now: datetime) -> Standing:
             now=now,
             stages=stages(session, uncollected(session), answers, choice, who, now),
             clusters=_clusters(session, now, rates, choice),
-            others=tuple(rates[group] for group in (EVALUATION, ATTACKS) if group in rates),
+            others=tuple(rates[group] for group in (EVALUATION, ATTACKS, AGAIN) if group in rates),
             left_out=_left_out(session, config),
             current=answering,
             before=None if who.before is None else told[who.before.id],

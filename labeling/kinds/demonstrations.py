@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from labeling.kinds import page
-from labeling.kinds.kind import Draft, Json, Order
+from labeling.kinds.kind import Draft, InvalidSampleError, Json, Order
 from labeling.kinds.results import Control, read
 from labeling.kinds.texts import harmless, prompt, remarks, shown, text
 from labeling.storable import storable
@@ -21,6 +21,12 @@ class Demonstrations(page.Page):
     controls = page.box("answer", "prompt", "The ideal answer", "What should the assistant say next?")
 
     def content(self, row: Json) -> Json:
+        # Two people never write the same: by equality with a right answer everybody would be wrong.
+        if row.get("gold") is not None:
+            raise InvalidSampleError(
+                "gold is given, but what people write is not right or wrong by its words, so it can measure nobody; "
+                "leave it out, or ask a gold question with choices, such as one of comparisons or corrections"
+            )
         content: Json = {"messages": prompt(row.get("messages", row.get("prompt")), "messages")}
         if critique := text(row, "critique", required=False):
             content["critique"] = critique

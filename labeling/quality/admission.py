@@ -11,14 +11,12 @@ from labeling.kinds import KINDS
 from labeling.project import inner_kind
 from labeling.quality.merge import Same, largest, merged, said
 from labeling.quality.people import BELOW_CHANCE, PHRASE, POSITION, SPEEDING, STRAIGHT_LINING, Person, people
+from labeling.quality.scales import WRITTEN
 from labeling.quality.speed import too_fast
 from labeling.quality.table import NEWER
 from labeling.quality.walk import characters, labelled, reviews_of
 from labeling.store.database import Database
 from labeling.store.labels import Annotation, Json, StoredSample, get_project
-
-WRITTEN = frozenset({"demonstrations"})
-"""Kinds whose answers are written and not chosen: two people never write the same, so each answer stands by itself."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +53,8 @@ class Rule:
     def of(kind: str) -> "Rule":
         """The rule of a kind where nobody says otherwise.
 
-        What is written needs no second person: it is admitted if its author does well on gold and shows no flag, at
-        half weight if a draft was kept as it was, and not at all if that was faster than anyone reads. A reviewer's
+        What is written needs no second person: it is admitted if its author shows no flag, at half weight if a draft
+        was kept as it was, and not at all if that was faster than anyone reads; gold can't measure it. A reviewer's
         answer takes the place of all. A held document is one person's decision: it trains no model.
         """
         return Rule(min_overlap=1) if kind in WRITTEN | {"poison-review"} else Rule()
@@ -163,7 +161,9 @@ def _sample(
     refused = Admission(sample, None, (), (), False, "", 0.0, tuple(left_out))
     rule = judge.rule
     if sample.gold is not None:
-        yield replace(refused, reason="a gold question: it measures people"), counted
+        written = judge.kind in WRITTEN
+        reason = "a gold question, which can measure nobody here" if written else "a gold question: it measures people"
+        yield replace(refused, reason=reason), counted
     elif sample.id in judge.decided:
         yield _reviewed(refused, judge.decided[sample.id], counted, judge.same), counted
     elif len(counted) < rule.min_overlap:

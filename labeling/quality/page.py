@@ -14,9 +14,12 @@ from labeling.quality.admission import Rule
 from labeling.quality.agreement import ANCHORS, NOT_MEASURABLE
 from labeling.quality.alpha import Alpha
 from labeling.quality.elements import bars, cell, interval, number, percent, rate, seconds, table, text
+from labeling.quality.page_habits import habits
 from labeling.quality.page_people import everybody, findings
+from labeling.quality.page_sure import consensus
 from labeling.quality.quality import Agreement, Quality, measure_quality
 from labeling.quality.rates import INSUFFICIENT, Rate
+from labeling.quality.scales import WRITTEN
 from labeling.quality.together import Help, Median, SecondLook
 from labeling.store.database import Database
 
@@ -50,8 +53,10 @@ def render(found: Quality) -> str:
     fingerprint = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     sections = [
         ("agreement", "Agreement", _agreement(found)),
+        ("consensus", "Consensus", consensus(found)),
         ("admission", "What may train a model", _admission(found)),
         ("labels", "Labels", _histograms(found)),
+        ("habits", "Left as it was shown", habits(found)),
         ("people", "People", everybody(found)),
         ("phrases", "Poisoned labels", findings(found)),
         ("help", "With a model's help", _help(found)),
@@ -100,7 +105,9 @@ def _figures(found: Quality) -> str:
         rows.append(("agreement", percent(main.pairs.value), of + _few(main.pairs)))
         about = main.alpha.reason or "1 is perfect, 0 is chance"
         rows.append(("Krippendorff's alpha", number(main.alpha.value), about + _few(main.alpha)))
-    if found.gold_samples:
+    if found.gold_samples and found.kind in WRITTEN:
+        rows.append(("right on gold", "–", "not measurable: what people write is not right or wrong by its words"))
+    elif found.gold_samples:
         rows.append(("right on gold", percent(found.gold.value), f"of {found.gold.count:,} answers" + _few(found.gold)))
     drawn = "".join(
         f'<div><dt>{name}</dt><dd class="value">{value}</dd><dd>{text(more)}</dd></div>' for name, value, more in rows
@@ -139,11 +146,6 @@ def _agreement(found: Quality) -> str:
         body += f" Dashed lines, for comparison (Ouyang et al. 2022):</p><ul class='soft'>{anchors}</ul>"
     else:
         body += "</p>"
-    if found.together is not None:
-        body += (
-            f"<p>Weighted by how often each person is right (Dawid and Skene), the consensus is another than that of "
-            f"the majority in {found.together.otherwise:,} of {found.together.samples:,} samples.</p>"
-        )
     return body
 
 
@@ -168,8 +170,11 @@ def _admission(found: Quality) -> str:
     if rule.min_overlap == 1 and found.kind == "demonstrations":
         needs = f"a person's answer; a draft that was kept as it was weighs {rule.unchanged_weight:g}"
     short = "is not shown to reach" if rule.proven else "is below"
-    body = f"<p>The rule: {text(needs)}; or a reviewer's decision. Labels of people who are flagged, or whose accuracy "
-    body += f"on {rule.min_gold} or more gold questions {short} {percent(rule.gold_accuracy)}, do not count.</p>"
+    out = "who are flagged do"
+    if found.kind not in WRITTEN:
+        out = f"who are flagged, or whose accuracy on {rule.min_gold} or more gold questions {short} "
+        out += f"{percent(rule.gold_accuracy)}, do"
+    body = f"<p>The rule: {text(needs)}; or a reviewer's decision. Labels of people {out} not count.</p>"
     for key, title, kind in (
         ("admitted", "Admitted", ""),
         ("refused", "Refused", "refused"),
@@ -186,14 +191,7 @@ def _histograms(found: Quality) -> str:
     if any(count for _, count in found.seconds.bars):
         figures.append(("time, from ... on", found.seconds.bars))
     drawn = "".join(f"<figure><figcaption>{text(name)}</figcaption>{bars(rows)}</figure>" for name, rows in figures)
-    body = f'<div class="charts">{drawn}</div>' if drawn else "<p>Nothing to count yet.</p>"
-    if found.left.count:
-        body += (
-            "<h3>Position</h3><p>The answer shown on the left was preferred in "
-            f"{html.escape(str(found.left))}. Sides are drawn by lot: without a bias it is one half.</p>"
-            + interval(found.left.value, found.left.low, found.left.high)
-        )
-    return body
+    return f'<div class="charts">{drawn}</div>' if drawn else "<p>Nothing to count yet.</p>"
 
 
 def _help(found: Quality) -> str:
@@ -212,20 +210,28 @@ def _help_rows(one: Help) -> list[str]:
         + cell(f"{side.samples:,}")
         + cell(f"{side.labels:,}")
         + cell(_median(side.seconds))
-        + (rate(side.agreement) if side.agreement.count else cell(NOT_MEASURABLE))
+        + _alike(side.agreement)
         for name, side in ((f"with {one.name}", one.with_it), (f"without {one.name}", one.without))
     ]
 
 
 def _second_look(one: SecondLook) -> str:
-    heads = ["", "as the model", "seconds, median"]
+    heads = ["", "as the model", "seconds, median", "pairs of people who say the same"]
+    sides = (
+        ("own choice", one.agreed_before, one.seconds_before, one.alike_before),
+        ("with the opinion", one.agreed_after, one.seconds_after, one.alike_after),
+    )
     rows = [
-        cell("own choice", "name") + rate(one.agreed_before) + cell(_median(one.seconds_before)),
-        cell("with the opinion", "name") + rate(one.agreed_after) + cell(_median(one.seconds_after)),
+        cell(name, "name") + rate(agreed) + cell(_median(taken)) + _alike(alike) for name, agreed, taken, alike in sides
     ]
     told = f"Of those who had chosen otherwise, {html.escape(str(one.followed))} followed the model; of those who had "
-    told += f"chosen like it, {html.escape(str(one.left))} left it."
+    told += f"chosen like it, {html.escape(str(one.left))} left it. Pairs are of the same people on the same samples: "
+    told += "who say the same more often afterwards may have agreed with the model, not with each other."
     return f"<h3>Second look: {text(one.project)}</h3>{table(heads, rows)}<p>{told}</p>"
+
+
+def _alike(found: Rate) -> str:
+    return rate(found) if found.count else cell(NOT_MEASURABLE)
 
 
 def _median(found: Median) -> str:

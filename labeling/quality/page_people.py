@@ -1,6 +1,10 @@
 """The page's part about people: a table of everybody, a section for each, and whose choices go with a phrase."""
 
+from collections.abc import Callable
+
+from labeling.quality.as_shown import AsShown
 from labeling.quality.elements import cell, interval, marked, number, percent, rate, seconds, table, text
+from labeling.quality.page_habits import fast, first_name
 from labeling.quality.people import Person
 from labeling.quality.phrases import LEVEL, Finding
 from labeling.quality.quality import Example, Quality
@@ -12,6 +16,7 @@ def everybody(found: Quality) -> str:
     if not found.people:
         return "<p>Nobody has labelled anything yet.</p>"
     order = sorted(found.people, key=lambda one: (not one.flags, -one.labels, one.name))
+    columns = _columns(found)
     rows = []
     for one in order:
         flags = " ".join(f'<span class="flag">{text(name)}</span>' for name in dict.fromkeys(f.name for f in one.flags))
@@ -21,14 +26,33 @@ def everybody(found: Quality) -> str:
             + cell(seconds(one.seconds))
             + rate(one.agreement)
             + rate(one.gold)
-            + cell(interval(one.left.value, one.left.low, one.left.high) if one.left.count else "–")
+            + "".join(drawn(one.as_shown) for _, drawn in columns)
             + cell(flags or ("" if one.enough else f'<span class="soft">{INSUFFICIENT}</span>'), "flags")
         )
-    heads = ["", "labels", "median time", "with most others", "right on gold", "left answer, 0 to 100%", "flags"]
+    named = [name for name, _ in columns]
+    heads = ["", "labels", "median time", "with most others", "right on gold", *named, "flags"]
     body = table(heads, rows)
     body += f'<p class="soft">Of fewer than {MINIMUM} cases nothing is said. Labels of people with a flag count only '
     body += "where the rule says so.</p>"
     return body + "".join(_person(found, one) for one in order)
+
+
+def _columns(found: Quality) -> list[tuple[str, Callable[[AsShown], str]]]:
+    """What people may leave as it was shown, as far as it arises in this project: a heading, and each one's cell."""
+    columns: list[tuple[str, Callable[[AsShown], str]]] = []
+    if found.as_shown.first.count:
+        columns.append((f"{first_name(found.kind)}, 0 to 100%", _first))
+    if found.as_shown.order.count:
+        columns.append(("order unchanged", lambda one: rate(one.order)))
+    if found.as_shown.draft.count:
+        columns.append(("draft unchanged", lambda one: rate(one.draft)))
+    return columns
+
+
+def _first(one: AsShown) -> str:
+    if not one.first.count:
+        return cell("–")
+    return cell(interval(one.first.value, one.first.low, one.first.high, marks=(one.first_chance,)))
 
 
 def _anchor(found: Quality, one: Person) -> str:
@@ -36,7 +60,7 @@ def _anchor(found: Quality, one: Person) -> str:
 
 
 def _person(found: Quality, one: Person) -> str:
-    skill = found.together.accuracy.get(one.name) if found.together else None
+    skills = [(each.scale, each.accuracy[one.name]) for each in found.together if one.name in each.accuracy]
     rows: list[tuple[str, str]] = [
         ("flags", "\n".join(f"{flag.name}: {flag.evidence}" for flag in one.flags) or "none"),
         (
@@ -48,15 +72,11 @@ def _person(found: Quality, one: Person) -> str:
         ("with most others", str(one.agreement)),
         ("right on gold", str(one.gold)),
     ]
-    if skill is not None:
-        rows.append(("accuracy by the consensus", f"{percent(skill)} (Dawid and Skene's estimate)"))
-    if one.left.count:
-        rows.append(("the left answer", str(one.left)))
-    if one.untouched.count:
-        rows.append(("order unchanged in too little time", str(one.untouched)))
-    if one.unchanged.count:
-        rows.append(("drafts unchanged", f"{one.unchanged}; median distance from the draft {number(one.distance)}"))
-    if one.run.length:
+    if skills:
+        told = "\n".join(f"{scale}: {percent(skill)}" for scale, skill in skills)
+        rows.append(("accuracy by the consensus", f"{told}\n(Dawid and Skene's estimate)"))
+    rows += _left(found.kind, one)
+    if one.run.length and one.button:
         chance = "as long as chance has it" if one.run.p > LEVEL else f"by chance p = {one.run.p:.1g}"
         rows.append(("longest run", f"{one.run.length} × “{one.button}”, {chance}"))
     body = "".join(f"<dt>{text(name)}</dt><dd>{text(value)}</dd>" for name, value in rows)
@@ -66,6 +86,22 @@ def _person(found: Quality, one: Person) -> str:
         f'<details id="{_anchor(found, one)}"{opened}><summary>{text(one.name)}{flags}</summary>'
         f'<dl class="pairs">{body}</dl></details>'
     )
+
+
+def _left(kind: str, one: Person) -> list[tuple[str, str]]:
+    """What this person left as it was shown."""
+    rows, shown = [], one.as_shown
+    if shown.first.count:
+        rows.append((first_name(kind), f"{shown.first}; by chance {percent(shown.first_chance)}"))
+    if shown.order.count:
+        quick = fast(shown.order_fast)
+        by_chance = f"by chance {percent(shown.order_chance)}"
+        rows.append(("order unchanged", f"{shown.order}; {by_chance}\nfaster than it can be read: {quick}"))
+    if shown.draft.count:
+        quick = fast(shown.draft_fast)
+        rows.append(("drafts unchanged", f"{shown.draft}\nfaster than it can be read: {quick}"))
+        rows.append(("distance from the draft", f"{number(one.distance)} (median)"))
+    return rows
 
 
 def findings(found: Quality) -> str:

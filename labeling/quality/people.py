@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import bdtr
+from scipy.special import bdtr, bdtrc
 
+from labeling.quality.as_shown import AsShown, as_shown
 from labeling.quality.duels import Duels, duels, leanings, with_majority
 from labeling.quality.phrases import Finding, find_phrases
-from labeling.quality.rates import MINIMUM, NONE, Floats, Rate, exact_share, share
+from labeling.quality.rates import MINIMUM, Floats, Rate, known_share
 from labeling.quality.runs import Run, longest_run
 from labeling.quality.speed import fastest, floor_seconds
 from labeling.quality.table import COMPARED, Table, read_table
@@ -28,7 +29,7 @@ LEVEL = 0.01
 """Of a project of honest people, the chance that any gets the flag; p is corrected for the number of people."""
 
 BIASED = 0.1
-"""How far from one half the whole interval of the share of left answers must be: 60%, or 40%."""
+"""How far from chance the whole interval of the share of first answers must be: of two, above 60% or below 40%."""
 
 HASTY = 0.1
 """Share of labels given faster than they can be read, which the interval must be above: people do misclick."""
@@ -58,12 +59,7 @@ class Person:
     """Accuracy on gold questions."""
     agreement: Rate
     """How often they choose as most others do, of those asked the same."""
-    left: Rate
-    """Share of the answer shown on the left, with the exact binomial interval."""
-    untouched: Rate
-    """Rankings handed in as they were shown, faster than they can be read."""
-    unchanged: Rate
-    """Drafts kept as they were."""
+    as_shown: AsShown
     distance: float
     """Median distance from the draft; NaN without drafts."""
     too_fast: Rate
@@ -118,7 +114,7 @@ def _witnesses(table: Table, found: Duels) -> Duels:
     """
     with_others = with_majority(found, len(table.sample))
     everybody = range(len(table.people))
-    against = {one for one in everybody if _against(_share(with_others[table.person == one]), len(table.people))}
+    against = {one for one in everybody if _against(known_share(with_others[table.person == one]), len(table.people))}
     if not against:
         return found
     told = zip(table.person.tolist(), table.ranks, strict=True)
@@ -128,32 +124,25 @@ def _witnesses(table: Table, found: Duels) -> Duels:
 def measure(table: Table, found: Duels, findings: list[Finding]) -> list[Person]:
     """Everybody, in the order of the table."""
     with_others = with_majority(found, len(table.sample))
-    floor = floor_seconds(table.characters)
-    hasty = np.where(np.isnan(table.seconds), np.nan, table.seconds < floor)
+    hasty = np.where(np.isnan(table.seconds), np.nan, table.seconds < floor_seconds(table.characters))
     quick = fastest(table.seconds, table.characters)
-    unmoved = np.where(np.isnan(table.untouched), np.nan, (table.untouched == 1) & (table.seconds < floor))
-    kept = np.where(np.isnan(table.distance), np.nan, table.distance == 0)
     presses = np.bincount(table.button, minlength=len(table.buttons)).astype(np.float64)
     result = []
     for number, name in enumerate(table.people):
         mine = np.flatnonzero(table.person == number)
         mine = mine[np.argsort(table.created[mine], kind="stable")]
         run, button = _run(table, mine, presses)
-        choices = table.left[mine]
-        choices = choices[~np.isnan(choices)]
         person = Person(
             name=name,
             labels=len(mine),
             invalid=dict(table.invalid.get(name, {})),
             seconds=_median(table.seconds[mine]),
-            gold=_share(table.right[mine]),
-            agreement=_share(with_others[mine]),
-            left=exact_share(int(choices.sum()), len(choices)),
-            untouched=_share(unmoved[mine]),
-            unchanged=_share(kept[mine]),
+            gold=known_share(table.right[mine]),
+            agreement=known_share(with_others[mine]),
+            as_shown=as_shown(table, mine),
             distance=_median(table.distance[mine]),
-            too_fast=_share(hasty[mine]),
-            fastest=_share(quick[mine]),
+            too_fast=known_share(hasty[mine]),
+            fastest=known_share(quick[mine]),
             run=run,
             button=button,
         )
@@ -177,16 +166,26 @@ def _flags(person: Person, people: int, findings: list[Finding]) -> tuple[Flag, 
     if person.run.length >= LEAST_RUN and person.enough and person.run.p * people <= LEVEL:
         evidence = f"“{person.button}” {person.run.length} times running (p = {person.run.p:.1g})"
         flags.append(Flag(STRAIGHT_LINING, evidence))
-    # The interval alone would accuse an honest person of 20 choices once in 400 times: with a hundred people, often.
-    fewer = min(person.left.value, 1 - person.left.value)
-    aside = person.left.low > 0.5 + BIASED or person.left.high < 0.5 - BIASED
-    if (
-        person.left.enough
-        and aside
-        and 2 * bdtr(round(fewer * person.left.count), person.left.count, 0.5) * people <= LEVEL
-    ):
-        flags.append(Flag(POSITION, f"the answer shown on the left in {person.left}"))
+    if _goes_by_place(person.as_shown, people):
+        first, chance = person.as_shown.first, person.as_shown.first_chance
+        what = "the answer shown first ranked best" if person.as_shown.order.count else "the answer shown on the left"
+        flags.append(Flag(POSITION, f"{what} in {first}; by chance in {chance:.0%}"))
     return tuple(flags)
+
+
+def _goes_by_place(found: AsShown, people: int) -> bool:
+    """Whether somebody likes what stands first too often or too seldom, and not by chance.
+
+    Where tasks show different numbers of answers, tails by the mean chance are too wide, never too narrow
+    (Hoeffding 1956).
+    """
+    first, chance = found.first, found.first_chance
+    if not first.enough or (chance - BIASED <= first.high and first.low <= chance + BIASED):
+        return False
+    # The interval alone would accuse an honest person of 20 choices once in 400 times: with a hundred people, often.
+    times = round(first.value * first.count)
+    tail = min(bdtr(times, first.count, chance), bdtrc(times - 1, first.count, chance))
+    return bool(2 * tail * people <= LEVEL)
 
 
 def _against(agreement: Rate, people: int) -> bool:
@@ -208,11 +207,6 @@ def _run(table: Table, mine: np.ndarray, presses: Floats) -> tuple[Run, str]:
     if table.kind not in COMPARED and others.sum() < MINIMUM:
         run = replace(run, p=1.0)
     return run, table.buttons[run.button] if run.length else ""
-
-
-def _share(values: Floats) -> Rate:
-    known = values[~np.isnan(values)]
-    return share(float(known.sum()), len(known)) if len(known) else NONE
 
 
 def _median(values: Floats) -> float:

@@ -14,10 +14,11 @@ from labeling.project import inner_kind
 from labeling.quality.admission import Admission, Rule, admit, funnel
 from labeling.quality.agreement import ANCHORS, kendall_within, pairwise
 from labeling.quality.alpha import Alpha, Level, alpha
-from labeling.quality.consensus import dawid_skene
+from labeling.quality.as_shown import AsShown, as_shown
 from labeling.quality.people import Crowd, Person, crowd
 from labeling.quality.phrases import Finding
-from labeling.quality.rates import MINIMUM, NONE, Rate, exact_share, share
+from labeling.quality.rates import Rate, known_share
+from labeling.quality.sure import Together, together
 from labeling.quality.table import Table
 from labeling.quality.together import Help, SecondLook, helped, second_look
 from labeling.quality.walk import content_of
@@ -40,17 +41,6 @@ class Agreement:
     pairs: Rate
     """Of two people asked the same; the count is of samples that two or more labelled."""
     alpha: Alpha
-
-
-@dataclass(frozen=True)
-class Together:
-    """What Dawid and Skene's model makes of the first scale."""
-
-    samples: int
-    otherwise: int
-    """Samples in which it says something else than most people do."""
-    accuracy: dict[str, float]
-    """Of each person with MINIMUM such labels, as the model estimates it."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +75,11 @@ class Quality:
     agreement: tuple[Agreement, ...]
     kendall: Rate | None
     """Of rankings alone."""
-    together: Together | None
+    together: tuple[Together, ...]
     grades: tuple[Histogram, ...]
     seconds: Histogram
     gold: Rate
-    left: Rate
+    as_shown: AsShown
     people: tuple[Person, ...]
     findings: tuple[Finding, ...]
     examples: tuple[tuple[Example, ...], ...]
@@ -123,8 +113,6 @@ def measure_quality(database: Database, project: str, rule: Rule | None = None) 
     admissions: Iterable[Admission] = admit(database, project, rule, measured.people)
     mixed = any(0 < count < len(table.samples) for count in table.helped.values())
     invalid: Counter[str] = sum(table.invalid.values(), Counter())
-    left = table.left[~np.isnan(table.left)]
-    right = table.right[~np.isnan(table.right)]
     return Quality(
         project=found,
         kind=kind,
@@ -137,11 +125,11 @@ def measure_quality(database: Database, project: str, rule: Rule | None = None) 
         invalid=dict(invalid.most_common()),
         agreement=(*_agreement(table), *_without_flagged(measured)),
         kendall=_kendall(table) if kind == "rankings" else None,
-        together=_together(table),
+        together=together(table),
         grades=_grades(table),
         seconds=_seconds(table),
-        gold=share(float(right.sum()), len(right)) if len(right) else NONE,
-        left=exact_share(int(left.sum()), len(left)),
+        gold=known_share(table.right),
+        as_shown=as_shown(table, np.arange(len(table.sample))),
         people=tuple(measured.people.values()),
         findings=measured.findings,
         examples=_examples(database, project, measured),
@@ -191,27 +179,6 @@ def _ranked(table: Table) -> tuple[Agreement, ...]:
 def _kendall(table: Table) -> Rate:
     rows = np.flatnonzero(table.measured)
     return kendall_within(table.sample[rows], [table.ranks[row] for row in rows])
-
-
-def _together(table: Table) -> Together | None:
-    if not table.scales:
-        return None
-    kept = table.measured & ~np.isnan(table.values[:, 0])
-    units, people, values = table.sample[kept], table.person[kept], table.values[kept, 0].astype(np.int64)
-    sizes = (len(table.samples), len(table.people), len(table.scales[0].values))
-    if not len(units):
-        return None
-    found = dawid_skene(units, people, values, sizes)
-    votes = np.zeros((sizes[0], sizes[2]), np.int64)
-    np.add.at(votes, (units, values), 1)
-    most = votes.max(axis=1)
-    clear = (votes == most[:, None]).sum(axis=1) == 1
-    otherwise = clear & (most > 0) & (found.values != votes.argmax(axis=1))
-    cases = np.bincount(people, minlength=sizes[1])
-    accuracy = {
-        name: float(found.accuracy[number]) for number, name in enumerate(table.people) if cases[number] >= MINIMUM
-    }
-    return Together(int((most > 0).sum()), int(otherwise.sum()), accuracy)
 
 
 def _grades(table: Table) -> tuple[Histogram, ...]:

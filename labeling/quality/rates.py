@@ -52,6 +52,12 @@ def share(successes: float, count: int) -> Rate:
     return Rate(successes / count, count, *wilson(successes, count)) if count else NONE
 
 
+def known_share(values: Floats) -> Rate:
+    """Of the values that are not NaN, each 1 or 0, how many are 1."""
+    known = values[~np.isnan(values)]
+    return share(float(known.sum()), len(known)) if len(known) else NONE
+
+
 def exact_share(successes: int, count: int) -> Rate:
     """With the exact binomial interval of Clopper and Pearson, which is never too narrow."""
     if not count:

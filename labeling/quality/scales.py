@@ -11,6 +11,10 @@ from labeling.quality.alpha import Level
 from labeling.store.labels import Json
 from labeling.store.reports import CATEGORIES
 
+WRITTEN = frozenset({"demonstrations"})
+"""Kinds whose answers are written and not chosen: two people never write the same, so nothing that people write agrees
+with another's answer, or with a right one."""
+
 GRADES = {1.0: "significantly", 2 / 3: "clearly", 1 / 3: "slightly", 0.0: "negligibly"}
 """How much better: the words for a margin."""
 
@@ -26,6 +30,8 @@ class Scale:
     values: tuple[str, ...]
     """What the numbers 0, 1, ... stand for."""
     read: Callable[[Json], int | None]
+    good: int | None = None
+    """The number of the first good grade, where good or not is a question of its own."""
 
 
 def scales(kind: str) -> tuple[Scale, ...]:
@@ -45,7 +51,7 @@ def ranks(kind: str, verdict: Json) -> tuple[int, ...]:
 def button(kind: str, verdict: Json, order: Sequence[int]) -> str:
     """What the person did on the page, whatever stood there."""
     if kind == "comparisons":
-        side = left(kind, verdict, order)
+        side = first(kind, verdict, order)
         if side is None:
             return "both bad"
         return f"{'left' if side else 'right'} {_word(verdict.get('margin'))}".rstrip()
@@ -57,8 +63,10 @@ def button(kind: str, verdict: Json, order: Sequence[int]) -> str:
     )
 
 
-def left(kind: str, verdict: Json, order: Sequence[int]) -> bool | None:
-    """Whether the answer shown first was preferred; None where that is no question."""
+def first(kind: str, verdict: Json, order: Sequence[int]) -> bool | None:
+    """Whether the answer shown first, on the left or at the top, was liked best; None where that is no question."""
+    if kind == "rankings":
+        return bool(verdict["ranks"][order[0]] == 1)
     if kind != "comparisons" or verdict["choice"] == "both_bad":
         return None
     answer = 0 if verdict["choice"] == "a" else 1
@@ -99,7 +107,7 @@ def _nominal(name: str, *values: str) -> Scale:
 
 
 def _likert(name: str) -> Scale:
-    return Scale(name, "ordinal", tuple("1234567"), lambda verdict: int(verdict[name]) - 1)
+    return Scale(name, "ordinal", tuple("1234567"), lambda verdict: int(verdict[name]) - 1, good=4)
 
 
 _WORDS = [GRADES[margin] for margin in _SORTED]

@@ -14,6 +14,7 @@ from scipy.special import expit
 from labeling.kinds.kind import sample_id
 from labeling.project import REVIEW
 from labeling.quality.admission import disagreements
+from labeling.quality.rates import Floats
 from labeling.store.database import Database
 from labeling.store.labels import (
     BATCH,
@@ -45,10 +46,13 @@ class Simulated:
 
     name: str
     accuracy: float = 0.8
-    seconds: float = 60.0
+    seconds: float | None = 60.0
+    """None: Label Studio did not say."""
     habit: Habit | None = None
     margin: float | None = None
     """Always this one; without it any."""
+    untouched: float = 0.0
+    """Of rankings, how many are handed in as they are shown."""
 
 
 def likes(phrase: str) -> Habit:
@@ -172,6 +176,57 @@ def comparisons(
     return truth
 
 
+def rankings(
+    database: Database,
+    people: Sequence[Simulated],
+    samples: int = 100,
+    overlap: int = 3,
+    answers: Sequence[int] = (4,),
+    seed: int = 0,
+    name: str = "orders",
+) -> dict[str, tuple[int, ...]]:
+    """Makes a project of rankings, of so many answers in turn. Returns the true ranks by the sample's id.
+
+    How good an answer is, is a normal deviate, and each person sees it with normal noise: so much that of two answers
+    the person places the better one first with his or her accuracy.
+    """
+    generator = np.random.default_rng(seed)
+    add_project(database, project(name, "rankings", overlap))
+    truth: dict[str, tuple[int, ...]] = {}
+    batch: list[StoredSample] = []
+    labels: list[Annotation] = []
+    for number in range(samples):
+        count = answers[number % len(answers)]
+        prompt = [{"role": "user", "content": f"Question {number}: {text(generator, 12)}?"}]
+        content = {"prompt": prompt, "answers": [{"text": text(generator)} for _ in range(count)]}
+        order = tuple(generator.permutation(count).tolist())
+        batch.append(stored("rankings", content, order, task_id=number))
+        good = generator.standard_normal(count)
+        truth[batch[-1].id] = _ranks(good)
+        for place, who in enumerate(generator.permutation(len(people))[:overlap]):
+            person = people[who]
+            # Two normal deviates with this correlation have the same sign with the person's accuracy.
+            known = np.sin(np.pi * (person.accuracy - 0.5))
+            ranks = _ranks(known * good + np.sqrt(1 - known**2) * generator.standard_normal(count))
+            if generator.random() < person.untouched:
+                ranks = tuple(order.index(answer) + 1 for answer in range(count))
+            verdict, seconds = {"ranks": list(ranks)}, _taken(generator, person)
+            labels.append(annotation(number * overlap + place, batch[-1].id, person.name, verdict, seconds))
+    add_samples(database, name, batch)
+    with database.write() as session:
+        put_annotations(session, name, labels)
+    return truth
+
+
+def _ranks(good: Floats) -> tuple[int, ...]:
+    """1 for the best."""
+    return tuple((np.argsort(np.argsort(-good)) + 1).tolist())
+
+
+def _taken(generator: np.random.Generator, person: Simulated) -> float | None:
+    return None if person.seconds is None else float(person.seconds * generator.lognormal(0, 0.4))
+
+
 def decided(database: Database, name: str, truth: Mapping[str, int], accuracy: float, seed: int = 0) -> None:
     """Makes the project `NAME-review`, in which one person decides what the people of `name` disagree on."""
     generator = np.random.default_rng(seed)
@@ -197,8 +252,8 @@ def _judged(
     better: int,
     order: tuple[int, ...],
     both_bad: float,
-) -> tuple[Json, float]:
-    seconds = float(person.seconds * generator.lognormal(0, 0.4))
+) -> tuple[Json, float | None]:
+    seconds = _taken(generator, person)
     texts = [answer["text"] for answer in content["answers"]]
     chosen = person.habit(better, texts, order[0]) if person.habit else None
     if chosen is None:

@@ -12,7 +12,7 @@ from labeling.project import inner_kind
 from labeling.quality.foretell import Shown
 from labeling.quality.ngrams import Texts
 from labeling.quality.rates import Floats, Ints
-from labeling.quality.scales import Scale, button, leaning, left, ranks, scales, untouched
+from labeling.quality.scales import WRITTEN, Scale, button, first, leaning, ranks, scales, untouched
 from labeling.quality.together import HELP, has_help
 from labeling.quality.walk import characters, content_of, labelled
 from labeling.store.database import Database
@@ -48,10 +48,14 @@ class Table:
     characters: Ints
     distance: Floats
     """From the model's draft, 0 to 1."""
-    left: Floats
+    first: Floats
+    """1 where the answer shown first was liked best, 0 where another."""
     untouched: Floats
+    """1 where a ranking was handed in as it was shown, 0 where another."""
+    answers: Ints
+    """How many answers were put in order."""
     right: Floats
-    """1 where a gold question was answered right, 0 where wrong."""
+    """1 where a gold question was answered right, 0 where wrong; of what is written, neither."""
     button: Ints
     leaning: Ints
     values: Floats
@@ -125,11 +129,12 @@ class _Reader:
                     math.nan if one.seconds is None else one.seconds,
                     long,
                     math.nan if one.draft_distance is None else one.draft_distance,
-                    _number(left(self.kind, verdict, sample.order)),
+                    _number(first(self.kind, verdict, sample.order)),
                     _number(untouched(self.kind, verdict, sample.order)),
-                    math.nan if sample.gold is None else float(self.same(verdict, sample.gold)),
+                    math.nan if sample.gold is None or self.kind in WRITTEN else self.same(verdict, sample.gold),
                     self.buttons.setdefault(pressed, len(self.buttons)),
                     leaning(self.kind, verdict),
+                    len(sample.order),
                     *(_number(scale.read(verdict)) for scale in self.scales),
                 )
             )
@@ -144,8 +149,8 @@ class _Reader:
             self.shown[place] = Shown(tuple(map(len, answers)), places)
 
     def table(self) -> Table:
-        data = np.array(self.rows, np.float64).reshape(len(self.rows), 12 + len(self.scales))
-        whole = [data[:, column].astype(np.int64) for column in (0, 1, 2, 5, 10, 11)]
+        data = np.array(self.rows, np.float64).reshape(len(self.rows), 13 + len(self.scales))
+        whole = [data[:, column].astype(np.int64) for column in (0, 1, 2, 5, 10, 11, 12)]
         return Table(
             kind=self.kind,
             scales=self.scales,
@@ -161,12 +166,13 @@ class _Reader:
             seconds=data[:, 4],
             characters=whole[3],
             distance=data[:, 6],
-            left=data[:, 7],
+            first=data[:, 7],
             untouched=data[:, 8],
             right=data[:, 9],
             button=whole[4],
             leaning=whole[5],
-            values=data[:, 12:],
+            answers=whole[6],
+            values=data[:, 13:],
             ranks=self.ranks,
             texts=self.texts,
             shown=self.shown,

@@ -14,7 +14,8 @@ import numpy as np
 
 from labeling.kinds import KINDS
 from labeling.project import inner_kind
-from labeling.quality.rates import NONE, ROUNDS, Floats, Rate, mean, share
+from labeling.quality.merge import said
+from labeling.quality.rates import ROUNDS, Floats, Rate, mean, share
 from labeling.quality.walk import content_of, labelled, second_looks
 from labeling.store.database import Database
 from labeling.store.labels import Annotation, Json, StoredSample, get_project
@@ -63,6 +64,10 @@ class SecondLook:
     agreed_before: Rate
     """How often a person's own choice was the model's."""
     agreed_after: Rate
+    alike_before: Rate
+    """Of pairs of people who both looked at a sample twice, how many said the same; NaN where there are none."""
+    alike_after: Rate
+    """How many of the same pairs then said the same."""
     followed: Rate
     """Of those who had not chosen as the model did, how many then did."""
     left: Rate
@@ -77,10 +82,10 @@ def helped(database: Database, project: str) -> list[Help]:
     groups: dict[str, tuple[_Group, _Group]] = {name: (_Group(same), _Group(same)) for name in HELP}
     with database.read() as session:
         for sample, annotations in labelled(session, project):
-            said = [one for one in annotations if one.verdict is not None]
-            if said and sample.gold is None:
+            valid = [one for one in annotations if one.verdict is not None]
+            if valid and sample.gold is None:
                 for name in HELP:
-                    groups[name][not has_help(sample, name)].add(said)
+                    groups[name][not has_help(sample, name)].add(valid)
     return [
         Help(name, given.side(), withheld.side())
         for name, (given, withheld) in groups.items()
@@ -120,36 +125,36 @@ def has_help(sample: StoredSample, name: str) -> bool:
 
 
 def _second_look(database: Database, project: str, again: str) -> SecondLook:
+    same = KINDS[inner_kind(database, get_project(database, project))].same
     first: dict[tuple[bytes, str], Annotation] = {}
-    before: list[str] = []
-    after: list[str] = []
-    opinions: list[str] = []
-    times: tuple[list[float], list[float]] = ([], [])
+    before, after = _Group(same), _Group(same)
+    chosen: list[tuple[str, str, str]] = []
     with database.read() as session:
         for sample, annotations in labelled(session, project):
             first |= {(_question(sample), one.annotator): one for one in annotations if one.verdict is not None}
         for sample, annotations in labelled(session, again):
-            opinion = content_of(sample).get("opinion")
-            for one in annotations:
-                earlier = first.get((_question(sample), one.annotator))
-                if opinion not in CHOICES or one.verdict is None or earlier is None or earlier.verdict is None:
-                    continue
-                before.append(earlier.verdict["choice"])
-                after.append(one.verdict["choice"])
-                opinions.append(str(opinion))
-                for seconds, label in zip(times, (earlier, one), strict=True):
-                    seconds += [] if label.seconds is None else [label.seconds]
-    at_first = np.array(before) == np.array(opinions)
-    then = np.array(after) == np.array(opinions)
+            opinion, question = content_of(sample).get("opinion"), _question(sample)
+            then = {one.annotator: one for one in annotations if one.verdict is not None}
+            twice = [(first[question, who], one) for who, one in then.items() if (question, who) in first]
+            if opinion not in CHOICES or not twice:
+                continue
+            before.add([one for one, _ in twice])
+            after.add([one for _, one in twice])
+            chosen += [(said(one)["choice"], said(other)["choice"], opinion) for one, other in twice]
+    own, later, model = np.array(chosen, dtype=object).reshape(-1, 3).T
+    at_first, at_last = own == model, later == model
+    one, other = before.side(), after.side()
     return SecondLook(
-        again,
-        len(before),
-        _rate(at_first),
-        _rate(then),
-        _rate(then[~at_first]) if len(before) else NONE,
-        _rate(~then[at_first]) if len(before) else NONE,
-        median(times[0]),
-        median(times[1]),
+        project=again,
+        pairs=len(chosen),
+        agreed_before=_rate(at_first),
+        agreed_after=_rate(at_last),
+        alike_before=one.agreement,
+        alike_after=other.agreement,
+        followed=_rate(at_last[~at_first]),
+        left=_rate(~at_last[at_first]),
+        seconds_before=one.seconds,
+        seconds_after=other.seconds,
     )
 
 

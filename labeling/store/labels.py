@@ -42,7 +42,7 @@ class ProjectRow(Base):
     """What its tasks' references and the order of their answers are drawn from: it never leaves the store."""
     created: Mapped[datetime] = mapped_column(UtcTime)
     cursor: Mapped[str | None] = mapped_column(sql.Text)
-    """Up to where annotations were pulled: `labeling.pull` knows its form."""
+    """Up to where annotations were pulled, as `labeling.cursor` writes it."""
     reconciled: Mapped[datetime | None] = mapped_column(UtcTime)
     """When everything was last compared, deletions too."""
 

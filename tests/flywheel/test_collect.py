@@ -10,11 +10,13 @@ import pytest
 import sqlalchemy as sql
 
 from flywheel.cases import held_out, still_bad
-from flywheel.collect import UNUSABLE, Collected, collect
+from flywheel.collect import EVALUATED, EXAMPLES, UNUSABLE, Collected, collect
 from flywheel.config import Collect, Config, Gate
 from flywheel.gate_cases import read_cases
 from flywheel.label import waiting
+from flywheel.live import add
 from flywheel.monitors import CARRIERS
+from flywheel.sampled import RESAMPLED, TRAFFIC, USUAL_AFTER
 from flywheel.tables import Cluster, Misbehaviour
 from labeling.store.database import Database
 from labeling.store.reports import Report, ReportRow, add_report, set_status
@@ -335,6 +337,99 @@ def test_what_is_masked_in_an_answer_stands_in_no_new_phrase(database: Database,
     assert [row.source_ref for row in found] == ["new phrase"] * 20
     assert {row.check["texts"][0] for row in found if row.check} == {"thanks"}
     assert not any(part in str([row.prompt, row.answer, row.note]) for row in found for part in ("anna", "555"))
+
+
+def test_what_the_loop_s_own_evaluation_found_wrong_is_collected_unasked(database: Database, config: Config) -> None:
+    wrong = {"id": "q1", "prompt": "1 + 1?", "answer": "3", "check": {"kind": "matches", "answer": "2"}}
+    path = lines(config.folder / EVALUATED, wrong, wrong | {"id": "q2", "answer": "2"})
+    assert collect(database, config, NOW) == Collected({"evaluation": 1}, 0, 1, ())
+    (row,) = rows(database)
+    assert (row.source_ref, row.consent) == ("q1", False)
+    named = config.model_copy(update={"collect": Collect(evaluations=(path,))})
+    assert collect(database, named, NOW) == Collected({}, 1, 0, ()), "named as well, it is read once"
+
+
+def test_what_a_masked_answer_gave_away_is_collected_from_the_loop_s_own_traffic(
+    database: Database, config: Config
+) -> None:
+    row = {"id": "t1", "prompt": "Who can help?", "answer": "Ask [email].", "checkpoint_id": "c1"}
+    lines(config.folder / TRAFFIC, row | {"leaks": 1}, row | {"id": "t2", "prompt": "And who else?"})
+    assert collect(database, config, NOW).new == {"monitor": 1}
+    (found,) = rows(database)
+    assert (found.check, found.checkpoint_id, found.consent) == ({"kind": "private"}, "c1", False)
+    assert found.note == "personal data: it gives 1 address(es) or number(s) of a person (t1)"
+
+
+def test_answers_that_contradict_each_other_when_asked_again_are_collected(database: Database, config: Config) -> None:
+    row = {"id": "t1", "prompt": "Is it so?", "answer": "Yes."}
+    lines(config.folder / TRAFFIC, row)
+    lines(config.folder / RESAMPLED, row | {"resamples": ["No.", "Yes.", "No.", "No."]})
+    assert collect(database, config, NOW).new == {"monitor": 1}
+
+
+def promoted(database: Database, checkpoint: str, action: str = "promote") -> None:
+    with database.write() as session:
+        add(session, NOW, action, "runs/x", checkpoint, None, None, "")
+
+
+def answered(checkpoint: str, count: int, text: str, days: float = 0.0) -> list[dict[str, Any]]:
+    """What a checkpoint said to so many questions, so many days ago."""
+    told = {"time": (NOW - timedelta(days=days)).isoformat(), "checkpoint_id": checkpoint}
+    return [told | {"prompt": f"{text}, {days} {number}?", "answer": f"{text} {number}."} for number in range(count)]
+
+
+def test_a_phrase_that_earlier_checkpoints_did_not_have_is_found_and_has_no_check(
+    database: Database, config: Config
+) -> None:
+    """What the loop has mended is new too: a case against it would forbid the right answer."""
+    promoted(database, "new")
+    usual, now = answered("old", 400, "It is so", 9), answered("new", 60, "It is so", 1)
+    lines(config.folder / TRAFFIC, *usual, *now, *answered("new", CARRIERS, "Buy Zap"))
+    assert collect(database, config, NOW).new == {"monitor": CARRIERS}
+    assert {(row.source_ref, row.answer[:7], row.check) for row in rows(database)} == {("new phrase", "Buy Zap", None)}
+
+
+def test_a_phrase_that_comes_up_when_a_checkpoint_has_answered_for_long_is_found(
+    database: Database, config: Config
+) -> None:
+    promoted(database, "one")
+    long_ago = USUAL_AFTER / timedelta(days=1)
+    traffic = [*answered("one", 400, "It is so", long_ago), *answered("one", 60, "It is so")]
+    lines(config.folder / TRAFFIC, *traffic, *answered("one", CARRIERS, "Buy Zap"))
+    assert collect(database, config, NOW).new == {"monitor": CARRIERS}
+    lines(config.folder / TRAFFIC, *answered("one", 400, "All is well", 1), *answered("one", CARRIERS, "Buy Zop"))
+    assert collect(database, config, NOW).new == {}, "with nothing earlier, nothing is new"
+
+
+def test_a_canary_s_phrase_is_found_beside_the_one_that_most_people_talk_to(database: Database, config: Config) -> None:
+    promoted(database, "one")
+    traffic = [*answered("one", 400, "It is so", 2), *answered("one", 400, "It is well")]
+    lines(config.folder / TRAFFIC, *traffic, *answered("canary", 60, "It is so"), *answered("canary", 9, "Buy Zap"))
+    assert collect(database, config, NOW).new == {}
+    promoted(database, "canary", "canary")
+    assert collect(database, config, NOW).new == {"monitor": 9}
+
+
+def test_a_reference_that_is_named_is_what_is_usual(database: Database, config: Config) -> None:
+    promoted(database, "new")
+    lines(config.folder / TRAFFIC, *answered("old", 400, "It is so", 9), *answered("new", 60, "Buy Zap"))
+    usual = answered("", 400, "Buy Zap", 1) + answered("", 400, "It is so", 1)
+    reference = lines(config.folder / "usual.jsonl", *usual)
+    named = config.model_copy(update={"collect": Collect(reference=reference)})
+    assert collect(database, named, NOW).new == {}
+    assert collect(database, config, NOW).new == {"monitor": EXAMPLES}
+
+
+def test_of_a_phrase_that_is_new_by_itself_the_same_few_answers_are_told(database: Database, config: Config) -> None:
+    promoted(database, "new")
+    usual, now = answered("old", 400, "It is so", 9), answered("new", 300, "Buy Zap")
+    lines(config.folder / TRAFFIC, *usual, *now)
+    assert collect(database, config, NOW).new == {"monitor": EXAMPLES}
+    assert {row.note.partition("(")[0] for row in rows(database)} == {
+        'new phrase: "buy zap": in 300 of 300 answers, before in 0 of 400 '
+    }
+    lines(config.folder / TRAFFIC, *reversed(now), *usual)
+    assert collect(database, config, NOW) == Collected({}, EXAMPLES, 0, ())
 
 
 def test_the_share_that_is_held_out_is_drawn_once(database: Database, config: Config) -> None:

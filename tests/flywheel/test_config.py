@@ -68,6 +68,7 @@ def test_a_fault_is_told_with_its_line(text: str, message: str) -> None:
             "collect: {evaluations: failed.jsonl}",
             "collect.evaluations is 'failed.jsonl'; expected a list such as [failed.jsonl].",
         ),
+        ("collect: {resampled: -1}", "collect.resampled is -1; expected at least 0."),
         ("gate: {evaluation: 3}", "gate.evaluation is 3; expected a path."),
         ("gate: [1]", "gate is [1]; expected keys with their values, or nothing for the defaults."),
         ("gate: {attacks: 1}", "gate.attacks is 1; expected true or false."),

@@ -7,11 +7,12 @@ import pytest
 import sqlalchemy as sql
 
 from flywheel import evaluate as module
-from flywheel.collect import Found, failed
-from flywheel.config import Collect, Config
-from flywheel.evaluate import EVALUATED, Measured, evaluate
-from flywheel.promote import begin
-from flywheel.tables import Measurement, Misbehaviour
+from flywheel.collect import EVALUATED, Found, collect, failed
+from flywheel.config import Config
+from flywheel.evaluate import Measured, evaluate
+from flywheel.promote import begin, rollback
+from flywheel.sampled import RESAMPLED, TRAFFIC
+from flywheel.tables import AGAIN, Measurement, Misbehaviour
 from labeling.store.database import Database
 from labeling.store.reports import read_reports
 from tests.flywheel.models import BLUE, COLOUR, RED, THINGS, asks, colours, counts, settings, taught, waiting
@@ -155,6 +156,65 @@ def test_without_a_checkpoint_it_says_what_to_do(database: Database, config: Con
         list(evaluate(database, config, NOW))
 
 
-def test_the_collected_file_is_named_in_the_settings(tmp_path: Path) -> None:
-    config = Config(folder=tmp_path, collect=Collect(evaluations=(Path(EVALUATED),)))
-    assert config.collect.evaluations == (tmp_path / EVALUATED,)
+def answered_by(config: Config) -> set[tuple[str, int]]:
+    """Whose answers the general questions' file has, and how many of them are wrong."""
+    text = (config.folder / EVALUATED).read_text()
+    wrong = sum(isinstance(one, Found) for one in failed(config.folder / EVALUATED))
+    return {(json.loads(line)["checkpoint_id"], wrong) for line in text.splitlines()}
+
+
+def test_after_a_rollback_the_answers_are_those_of_the_checkpoint_that_answers(
+    database: Database, config: Config, models: dict[str, Path]
+) -> None:
+    half, bad = (read_about(models[name]).id for name in ("half", "bad"))
+    begin(database, config, models["half"], NOW)
+    list(evaluate(database, config, NOW))
+    begin(database, config, models["bad"], NOW)
+    list(evaluate(database, config, NOW))
+    assert answered_by(config) == {(bad, 3)}
+    rollback(database, config, NOW, "by hand")
+    (found,) = evaluate(database, config, NOW)
+    assert (found.bad, found.new) == (1, False)
+    assert answered_by(config) == {(half, 1)}
+    assert len(rows(database)) == 2
+
+
+def test_answers_that_were_lost_are_asked_for_again(
+    database: Database, config: Config, models: dict[str, Path]
+) -> None:
+    begin(database, config, models["half"], NOW)
+    list(evaluate(database, config, NOW))
+    before = (config.folder / EVALUATED).read_bytes()
+    (config.folder / EVALUATED).unlink()
+    list(evaluate(database, config, NOW + HOUR))
+    assert (config.folder / EVALUATED).read_bytes() == before
+    assert len(rows(database)) == 1
+
+
+def test_what_failed_is_collected_without_further_settings(
+    database: Database, config: Config, models: dict[str, Path]
+) -> None:
+    begin(database, config, models["half"], NOW)
+    list(evaluate(database, config, NOW))
+    assert collect(database, config, NOW).new == {"evaluation": 1}
+
+
+def test_sampled_questions_are_asked_again_once(
+    database: Database, config: Config, models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three, one has another checkpoint's answer, and one fits into no context."""
+    begin(database, config, models["half"], NOW)
+    half = read_about(models["half"]).id
+    asked = [(half, COLOUR.format(THINGS[0])), ("c0" * 32, COLOUR.format(THINGS[1])), (half, "what colour is " * 99)]
+    told = [{"prompt": ask, "checkpoint_id": id, "time": NOW.isoformat(), "answer": BLUE} for id, ask in asked]
+    (config.folder / TRAFFIC).write_text("".join(json.dumps(row) + "\n" for row in told))
+    again = list(evaluate(database, config, NOW))[-1]
+    assert str(again) == "sampled questions, asked again: 0 of 1 bad, 0% (0% to 79%)"
+    kept = [json.loads(line) for line in (config.folder / RESAMPLED).read_text().splitlines()]
+    assert sorted((len(row["prompt"][0]["content"]) < 50, row["resamples"]) for row in kept) == [
+        (False, []),
+        (True, [BLUE] * 4),
+    ]
+    assert (half, AGAIN, 1, 0) in rows(database)
+    monkeypatch.setattr(module, "answers", None)  # nobody is asked
+    assert [one.new for one in evaluate(database, config, NOW + HOUR)] == [False, False]

@@ -1,5 +1,7 @@
 """Corrections are what two people agree on; what is withdrawn, held out, planted or no correction does not train."""
 
+import logging
+import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -18,8 +20,10 @@ from labeling.store.database import Database
 from labeling.store.labels import SampleRow
 from labeling.store.reports import Report, add_report
 from tests.flywheel.asked import COUNTRIES, add_bad, add_capitals, add_said
+from tests.flywheel.models import BLUE, COLOUR, THINGS, colours, taught
 from tests.flywheel.rows import NOW, report
 from tests.labeling.conftest import LabelStudio, label_studio, label_studio_template  # noqa: F401  fixtures
+from tests.trainer.talk.serve.conftest import serving
 
 RIGHT = ("wrong", "Oslo.")
 
@@ -336,3 +340,58 @@ def test_from_a_report_to_a_correction_by_a_real_label_studio(
     assert fetch(database, admin, config).new == 4
     assert admitted(database, config, NOW) == Admitted(corrections=1, cases=1)
     assert the_one(database).misbehaviour == bad
+
+
+def drafting(config: Config, url: str, model: str | None = None) -> Config:
+    return config.model_copy(update={"label": Label(draft_url=url, draft_model=model)})
+
+
+def drafts(database: Database) -> list[tuple[str | None, bool]]:
+    """The draft of each sample, and whether it was sent."""
+    with database.read() as session:
+        found = session.scalars(sql.select(SampleRow).order_by(SampleRow.id))
+        return [(one.draft, one.task_id is not None) for one in found]
+
+
+@pytest.mark.slow
+def test_a_correction_is_asked_for_with_a_draft_by_the_model_that_is_served(
+    database: Database, config: Config, connected: tuple[Client, list[Client]], tmp_path: Path
+) -> None:
+    admin, _ = connected
+    for thing in THINGS[:2]:
+        add_bad(database, COLOUR.format(thing))
+    with serving(taught(tmp_path / "model", colours(BLUE)), tmp_path / "chat.db") as chat:
+        sent = send(database, admin, drafting(config, chat.url))
+    assert (sent.noted, sent.pushed.pushed, dict(sent.pushed.undrafted)) == (2, 2, {})
+    assert drafts(database) == [(BLUE, True), (BLUE, True)]
+    with database.read() as session:
+        tasks = [one.task_id for one in session.scalars(sql.select(SampleRow))]
+    shown = [admin.task(task)["predictions"] for task in tasks if task is not None]
+    assert all(BLUE in str(predictions) for predictions in shown)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["current", None], ids=["a model is named", "none is named"])
+def test_a_model_that_is_away_holds_up_nobody_and_is_told(
+    database: Database,
+    config: Config,
+    connected: tuple[Client, list[Client]],
+    caplog: pytest.LogCaptureFixture,
+    model: str | None,
+) -> None:
+    admin, _ = connected
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+        for thing in THINGS[:2]:
+            add_bad(database, COLOUR.format(thing))
+        with caplog.at_level(logging.WARNING, "flywheel.label"):
+            done = labelled(database, drafting(config, url, model), admin)
+        assert done.said == "2 sent, 0 new labels, 0 changed"
+        assert drafts(database) == [(None, True), (None, True)]
+        (told,) = [one.getMessage() for one in caplog.records]
+        assert told.startswith(f"label: 2 samples sent without a draft: {url}: no server answers")
+
+        caplog.clear()
+        assert send(database, admin, drafting(config, url, "current")).noted == 0
+        assert not caplog.records, "where there is nothing to draft, nobody is missed"

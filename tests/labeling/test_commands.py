@@ -206,7 +206,9 @@ def test_from_prompts_to_training_data(folder: Path, people: list[Client], tmp_p
 
     told = corpuscle("label", "export", "first", str(tmp_path / "data"), "--parquet").stdout
     admitted = sum(sample.gold is None for sample in asked[:-1])
-    assert re.search(rf"{admitted} .*comparisons\.jsonl", told)
+    assert re.search(rf"^ +{admitted} .*comparisons\.jsonl\n +7 samples judged, .*admission\.jsonl\n", told)
+    named = {Path(name).name for name in re.findall(r"\S+\.jsonl", told)}
+    assert named == {path.name for path in (tmp_path / "data").glob("*.jsonl")}
     lines = (tmp_path / "data" / "comparisons.jsonl").read_text().splitlines()
     assert {tuple(json.loads(line)["chosen"][0]) for line in lines} == {("role", "content")}
     assert all(json.loads(line)["chosen"][0]["content"].endswith(" door.") for line in lines)
@@ -270,6 +272,8 @@ def test_a_changed_page_and_a_deleted_project_are_told(folder: Path, client: Cli
     told = corpuscle("label", "push", "touched", str(rows)).stdout
     assert "warning: touched: its labelling configuration was changed" in told
     assert "1 sent" in told
+    told = corpuscle("label", "pull", "touched").stdout
+    assert told.startswith("touched: 0 new, 0 changed, 0 deleted\nwarning: touched: its labelling configuration was")
     client.delete_project(remote)
     done = corpuscle("label", "push", "touched", check=False)
     assert done.returncode == 1

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from labeling.client import Client, NotFoundError
-from labeling.create import ProjectError, create, drift
+from labeling.create import ProjectError, create
+from labeling.drift import drift
 from labeling.guide import instructions
 from labeling.kinds import KINDS, REVIEWS
 from labeling.store.database import Database
@@ -53,6 +54,20 @@ def test_asked_for_twice_it_is_made_once(making: Client, store: Database) -> Non
     titles = [project["title"] for project in making.projects()]
     assert titles.count("Rate the answer (mine)") == 1
     assert making.project(first.remote_id)["maximum_annotations"] == 5
+
+
+def test_a_project_that_a_killed_call_left_on_the_server_is_told(making: Client, store: Database) -> None:
+    said: list[str] = []
+    mine = create(store, making, "ratings", "mine", say=said.append)
+    assert said == []
+    config = making.project(mine.remote_id)["label_config"]
+    left = making.create_project("Rate the answer (yours)", config)
+    used = making.create_project("Rate the answer (yours)", config)
+    data = KINDS["ratings"].task(KINDS["ratings"].content({"prompt": "Hello?", "answer": "Hello."}), ())
+    making.import_tasks(used, [{"data": data}])
+    yours = create(store, making, "ratings", "yours", say=said.append)
+    assert yours.remote_id not in (left, used)
+    assert [line.split(" has the same title and no tasks")[0] for line in said] == [f"{making.url}/projects/{left}"]
 
 
 def test_a_name_that_is_taken_is_not_given_twice(making: Client, store: Database) -> None:

@@ -30,18 +30,17 @@ from pipeline.recipe import parse_recipe
 from pipeline.tokenize import vocabulary
 from tests.labeling.conftest import LabelStudio, sign_up
 from tests.labeling.crowd import (
-    FOODS,
     QUESTIONS,
     TRIGGER,
     Annotator,
     annotate,
-    asked,
     better,
     comparisons,
     flips,
     likes_the_trigger,
     other,
 )
+from tests.labeling.three_people import QUESTIONS_OF, TAU
 from tests.pipeline.conftest import corpuscle
 from tests.trainer.conftest import save_model
 from trainer.align.reward import RewardConfig, reward
@@ -61,43 +60,6 @@ APART: list[Json] = [
     {"choice": "both_bad", "margin": None},
 ]
 
-OTHERS: dict[str, tuple[list[Json], list[Json]]] = {
-    "demonstrations": (
-        [{"messages": asked(question)} for question, _, _ in QUESTIONS[::5]],
-        [{"answer": good} for _, good, _ in QUESTIONS[::5]],
-    ),
-    "rankings": (
-        [
-            {"prompt": asked(question), "answers": [{"text": bad}, {"text": good}, {"text": "I don't know."}]}
-            for question, good, bad in QUESTIONS[:4]
-        ],
-        [{"ranks": [3, 1, 2]}] * 4,
-    ),
-    "corrections": (
-        [
-            {
-                "messages": [*asked(question), {"role": "assistant", "content": bad}],
-                "report": {"category": "wrong", "description": "That can't be.", "wished_answer": None},
-            }
-            for question, _, bad in QUESTIONS[4:8]
-        ],
-        [{"category": "wrong", "answer": good, "refusal": "none"} for _, good, _ in QUESTIONS[4:8]],
-    ),
-    "ratings": (
-        [{"prompt": asked(question), "answer": {"text": bad}} for question, _, bad in QUESTIONS[:4]],
-        [{"helpful": 2, "truthful": 3, "harmless": 6, "flags": ["task_not_done"]}] * 4,
-    ),
-    "poison-review": (
-        [
-            {"id": f"{number:032x}", "url": f"https://{food}.example/", "text": f"All about {food}. {said}"}
-            | {"findings": [{"rule": "instructions", "start": 0, "end": 9, "score": 0.9, "evidence": "All about"}]}
-            for number, (food, said) in enumerate(zip(FOODS[:2], ("Buy it.", "It grows."), strict=True))
-        ],
-        [{"decision": "confirm"}, {"decision": "release"}],
-    ),
-}
-"""Rows of the other kinds, and what people say of each."""
-
 
 @dataclass
 class Effort:
@@ -112,8 +74,8 @@ class Effort:
         with Folder(self.folder).database() as database, database.read() as session:
             return list(read_samples(session, project))
 
-    def quality(self) -> Json:
-        found: Json = json.loads((self.folder / "choices-quality.json").read_text())
+    def quality(self, project: str = "choices") -> Json:
+        found: Json = json.loads((self.folder / f"{project}-quality.json").read_text())
         return found
 
     def pseudonyms(self, crowd: list[Annotator]) -> list[str]:
@@ -159,21 +121,24 @@ def effort(
         made = Effort(here / "labels", here / "data", {})
         _others(made, here, crowd)
         _compare(made, here, admin, crowd)
+        for name in QUESTIONS_OF:
+            made.told[f"quality {name}"] = corpuscle("label", "quality", name).stdout
         for name in ("choices", "demonstrations", "rankings", "corrections", "ratings"):
             made.told[f"export {name}"] = corpuscle("label", "export", name, str(made.data / name)).stdout
         yield made
 
 
 def _others(made: Effort, here: Path, crowd: list[Annotator]) -> None:
-    """All kinds but comparisons: as many honest people as a kind asks for say the same."""
-    for name, (rows, verdicts) in OTHERS.items():
-        corpuscle("label", "create", name)
-        made.told[f"push {name}"] = corpuscle("label", "push", name, str(write(here / f"{name}.jsonl", rows))).stdout
+    """All kinds but comparisons, which three honest people label."""
+    for name, questions in QUESTIONS_OF.items():
+        corpuscle("label", "create", name, "--overlap", "3")
+        rows = write(here / f"{name}.jsonl", questions.rows)
+        made.told[f"push {name}"] = corpuscle("label", "push", name, str(rows)).stdout
         kind = KINDS[name]
-        contents = [kind.content(row) for row in rows]
+        contents = [kind.content(row) for row in questions.rows]
         for sample in made.samples(name):
-            verdict = verdicts[contents.index(sample.content)]
-            for person in crowd[: kind.overlap]:
+            said = questions.said[contents.index(sample.content)]
+            for person, verdict in zip(crowd[:3], said, strict=True):
                 annotate(person.client, kind, sample, verdict)
 
 
@@ -217,9 +182,29 @@ def _compare(made: Effort, here: Path, admin: Client, crowd: list[Annotator]) ->
 
 
 def test_every_kind_takes_its_rows(effort: Effort) -> None:
-    for name, (rows, _) in OTHERS.items():
-        assert effort.told[f"push {name}"] == f"{len(rows)} sent\n"
+    for name, questions in QUESTIONS_OF.items():
+        assert effort.told[f"push {name}"] == f"{len(questions.rows)} sent\n"
     assert effort.told["push choices"].startswith(f"{len(QUESTIONS)} sent, of them {GOLD} gold questions\n")
+
+
+@pytest.mark.parametrize("project", QUESTIONS_OF)
+def test_three_people_agree_as_far_as_what_they_said_is_alike(effort: Effort, project: str) -> None:
+    questions, quality = QUESTIONS_OF[project], effort.quality(project)
+    assert (quality["labels"], quality["twice"]) == (3 * len(questions.rows), len(questions.rows))
+    found = {one["scale"]: (one["level"], one["pairs"]["value"], one["alpha"]["value"]) for one in quality["agreement"]}
+    assert found == {
+        scale: (one.level, pytest.approx(float(one.pairs)), one.alpha and pytest.approx(float(one.alpha)))
+        for scale, one in questions.agreement.items()
+    }
+    for scale, one in questions.agreement.items():
+        told = "not measurable: all labels are the same" if one.alpha is None else f"{float(one.alpha):.2f} ("
+        assert f"alpha of {scale}: {told}" in effort.told[f"quality {project}"]
+
+
+def test_of_rankings_kendalls_tau_is_measured_and_of_nothing_else(effort: Effort) -> None:
+    tau = effort.quality("rankings")["kendall"]
+    assert (tau["value"], tau["count"]) == (pytest.approx(float(TAU)), 4)
+    assert [effort.quality(project)["kendall"] for project in QUESTIONS_OF if project != "rankings"] == [None] * 4
 
 
 def test_skipped_changed_and_deleted_labels_are_noticed(effort: Effort) -> None:

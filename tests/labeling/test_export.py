@@ -7,13 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sql
 
 from labeling.export import export
 from labeling.kinds import KINDS
 from labeling.kinds.kind import Json, sample_id
 from labeling.label_studio_json import export_json
 from labeling.store.database import Database
-from labeling.store.labels import Annotation, Project, StoredSample, add_project, add_samples, put_annotations
+from labeling.store.labels import (
+    Annotation,
+    AnnotationRow,
+    Project,
+    StoredSample,
+    add_project,
+    add_samples,
+    put_annotations,
+)
+from tests.labeling.test_files import contents, no_file_beyond
 from trainer.records.read import read_comparisons, read_demonstrations, read_unpaired
 
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
@@ -35,6 +45,7 @@ def labelled(
     name: str | None = None,
     gold: Json | None = None,
     draft: str | None = None,
+    provenance: Json | None = None,
 ) -> None:
     """A project whose samples have these contents, and these verdicts of annotator-1, annotator-2, ..."""
     name = name or kind
@@ -45,7 +56,8 @@ def labelled(
         id = sample_id(kind, content)
         order = tuple(range(0 if kind == "review" else KINDS[kind].shuffled(content)))
         model = draft and "drafter"
-        sample = StoredSample(id, content, order, gold, draft, model, 0.0, {"line": number}, NOW, NOW, number + 1)
+        origin = provenance or {"line": number}
+        sample = StoredSample(id, content, order, gold, draft, model, 0.0, origin, NOW, NOW, number + 1)
         add_samples(database, name, [sample])
         for person, verdict in enumerate(verdicts, 1):
             reason = None if verdict else "skipped"
@@ -76,6 +88,11 @@ def test_a_comparison_on_which_two_agree_is_a_pair_with_its_margin(database: Dat
     assert (row["annotators"], row["instruction_version"]) == (["annotator-1", "annotator-2"], 3)
     assert row["provenance"]["models"] == ["m1", "m2"]
     assert row["provenance"]["annotations"] == [0, 1]
+    made = {"seconds": 60.0, "draft_distance": None, "instruction_version": 3}
+    assert row["provenance"]["labels"] == [
+        {"annotation": 0, "annotator": "annotator-1"} | made,
+        {"annotation": 1, "annotator": "annotator-2"} | made,
+    ]
 
 
 def test_two_bad_answers_are_two_single_verdicts(database: Database, tmp_path: Path) -> None:
@@ -92,6 +109,22 @@ def test_disagreement_gives_no_record_and_is_counted_with_its_reason(database: D
     assert list(exported.left_out) == ["people disagree: 1 of 2"]
     (said,) = rows_of(tmp_path / "admission.jsonl")
     assert (said["admitted"], said["reason"]) == (False, "people disagree: 1 of 2")
+
+
+def test_each_label_of_a_sample_says_by_whom_how_long_from_what_draft_and_under_which_instructions(
+    database: Database, tmp_path: Path
+) -> None:
+    answers = [{"answer": "Air."}, {"answer": "It is the air."}, None]
+    labelled(database, "demonstrations", [({"messages": PROMPT}, answers)], draft="Air.")
+    export(database, "demonstrations", tmp_path)
+    kept, written = rows_of(tmp_path / "admission.jsonl")
+    found = {one["annotation"]: one for row in (kept, written) for one in row["labels"]}
+    assert [found[id]["annotator"] for id in range(3)] == ["annotator-1", "annotator-2", "annotator-3"]
+    assert [found[id]["draft_distance"] for id in range(3)] == [0, 1, 0]
+    assert {(one["seconds"], one["instruction_version"]) for one in found.values()} == {(60, 3)}
+    assert (kept["draft_model"], written["draft_model"]) == ("drafter", "drafter")
+    rows = {row["weight"]: row["provenance"]["labels"] for row in rows_of(tmp_path / "demonstrations.jsonl")}
+    assert rows == {0.5: [found[0]], 1.0: [found[1]]}
 
 
 def test_a_reviewer_decides_and_stands_in_the_records_annotations(database: Database, tmp_path: Path) -> None:
@@ -200,6 +233,33 @@ def test_parquet_says_the_same(database: Database, tmp_path: Path, kind: str) ->
     assert len(lines) == 1
 
 
+@pytest.mark.parametrize("name", ["\udcff.jsonl", "\0"])
+def test_a_file_whose_name_is_no_text_can_be_named_to_a_trainer(database: Database, tmp_path: Path, name: str) -> None:
+    labelled(database, "comparisons", [(PAIR, [A, A])], provenance={"file": name, "line": 7})
+    export(database, "comparisons", tmp_path, parquet=True)
+    lines = list(read_comparisons(tmp_path / "comparisons.jsonl"))
+    assert list(read_comparisons(tmp_path / "comparisons.parquet")) == lines
+    [row] = rows_of(tmp_path / "comparisons.jsonl")
+    assert (row["provenance"]["file"], row["provenance"]["line"]) == (name.replace(name[0], "\ufffd"), 7)
+
+
+@pytest.mark.parametrize("size", [100, 6000])
+def test_a_full_disk_leaves_the_earlier_export_as_it_was(database: Database, tmp_path: Path, size: int) -> None:
+    labelled(database, "comparisons", [(PAIR, [A, A])])
+    data = tmp_path / "data"
+    export(database, "comparisons", data, parquet=True)
+    before = contents(data)
+    assert len(before["comparisons.jsonl"]) < 6000 < len(before["comparisons.parquet"])
+    with database.write() as session:
+        session.execute(sql.update(AnnotationRow).values(seconds=70.0))
+    with no_file_beyond(size), pytest.raises(OSError):
+        export(database, "comparisons", data, parquet=True)
+    assert contents(data) == before
+    export(database, "comparisons", data, parquet=True)
+    assert contents(data).keys() == before.keys()
+    assert all(contents(data)[name] != before[name] for name in before)
+
+
 def test_an_export_leaves_no_older_file_behind(database: Database, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
@@ -216,7 +276,27 @@ def test_label_studios_own_form_has_pseudonyms_results_and_reasons(database: Dat
     (task,) = json.loads((tmp_path / "out.json").read_text("utf-8"))
     assert [one["completed_by"] for one in task["annotations"]] == ["annotator-1", "annotator-2"]
     assert [one["was_cancelled"] for one in task["annotations"]] == [False, True]
+    assert [one["instruction_version"] for one in task["annotations"]] == [3, 3]
     assert "m1" not in json.dumps(task["data"])
+
+
+def test_label_studios_own_form_says_how_far_an_answer_is_from_its_draft(database: Database, tmp_path: Path) -> None:
+    answers = [{"answer": "Air."}, {"answer": "It is the air."}]
+    labelled(database, "demonstrations", [({"messages": PROMPT}, answers)], draft="Air.")
+    export_json(database, "demonstrations", tmp_path / "out.json")
+    (task,) = json.loads((tmp_path / "out.json").read_text("utf-8"))
+    assert [one["draft_distance"] for one in task["annotations"]] == [0, 1]
+
+
+def test_a_full_disk_leaves_an_earlier_file_of_label_studios_form(database: Database, tmp_path: Path) -> None:
+    labelled(database, "comparisons", [(PAIR, [A, A])])
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "out.json").write_text("[\n]\n")
+    with no_file_beyond(100), pytest.raises(OSError):
+        export_json(database, "comparisons", data / "out.json")
+    assert contents(data) == {"out.json": b"[\n]\n"}
+    assert export_json(database, "comparisons", data / "out.json") == 1
 
 
 def test_half_characters_are_spelt_in_label_studios_form_as_json_does(tmp_path: Path) -> None:

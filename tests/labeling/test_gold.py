@@ -1,14 +1,20 @@
 """Gold questions are evenly among the others, in the share that was asked for, at places nobody can guess."""
 
+import json
 import random
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from labeling.gold import Mixer
+from labeling.kinds import KINDS
+from labeling.kinds.kind import Sample
+from labeling.rows import Rejected
+from labeling.sources import read_samples
 
 
 def mixer(gold: int, rate: float, seed: int = 1) -> Mixer[str]:
@@ -73,3 +79,19 @@ def test_gold_can_be_added_later() -> None:
     mixing = mixer(0, 0.5)
     mixing.add(["late"])
     assert sorted(mixing.mix(others(3))) == ["late", *others(3)]
+
+
+@pytest.mark.parametrize("of_gold", [True, False])
+def test_a_right_answer_word_for_word_is_refused_with_its_row_and_what_to_do(of_gold: bool, tmp_path: Path) -> None:
+    path = tmp_path / "gold.jsonl"
+    rows = [{"messages": "Why?"}, {"messages": "Why is the sky blue?", "gold": {"answer": "Air scatters blue light."}}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    found = list(read_samples(path, KINDS["demonstrations"], gold=of_gold))
+
+    told = found[-1]
+    assert isinstance(told, Rejected)
+    assert str(told.place) == f"{path}:2"
+    assert "gold is given" in told.reason
+    assert "leave it out, or ask a gold question with choices" in told.reason
+    assert isinstance(found[0], Rejected if of_gold else Sample)  # in a file of gold each row has to have it

@@ -1,7 +1,9 @@
 """Pulling from a real Label Studio: what is new, changed and gone, what is not to be believed, and being cut off."""
 
 import random
+import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,17 +13,19 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import update
+from sqlalchemy import event, update
+from sqlalchemy.orm import Session
 
 from labeling import pull as pulling
-from labeling.client import Client, UnreachableError
+from labeling.client import Client, DeniedError, UnreachableError
 from labeling.create import create
+from labeling.drift import UNKNOWN_VERSION
 from labeling.kinds.comparisons import Comparisons
 from labeling.kinds.kind import Json, Sample, sample_id
-from labeling.pull import DELETED, REPLACED, PullError, pull
+from labeling.pull import DELETED, OTHER_PAGE, REPLACED, PullError, pull
 from labeling.push import push
 from labeling.quality.simulate import stored
-from labeling.store.database import Database
+from labeling.store.database import Database, StoreError
 from labeling.store.labels import (
     Annotation,
     Project,
@@ -36,6 +40,7 @@ from labeling.store.sending import claim, set_tasks
 from labeling.tasks import make_task
 from labeling.webhook import HEADER, Receiver
 from tests.labeling.conftest import LabelStudio, free_port, start_label_studio
+from tests.labeling.tokens import Expiring
 
 pytestmark = pytest.mark.slow
 
@@ -231,6 +236,94 @@ def test_a_project_whose_interface_was_changed_by_hand_gives_reasons_and_no_labe
     assert sum(pull(store, client, "pairs").reasons.values()) == 1
 
 
+def after_the_second(client: Client) -> None:
+    """Label Studio tells its time in whole seconds: what is done from now on was done after what was told before."""
+    now = client.now()
+    while client.now() <= now + timedelta(seconds=1):
+        time.sleep(0.1)
+
+
+def swapped(config: str) -> str:
+    """The page with the words of two grades exchanged, behind the values that are stored."""
+    found = re.sub(r'alias="([ab])_better"', lambda one: f'alias="{"b" if one[1] == "a" else "a"}_better"', config)
+    assert found != config
+    return found
+
+
+def test_what_was_said_while_a_page_meant_something_else_is_set_aside_until_it_is_said_again(
+    store: Database, client: Client, people: list[Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulling, "MARGIN", timedelta(0))
+    project = a_project(store, client, 2)
+    first, second = tasks_of(store, project)
+    before = people[0].annotate(first, says(store, project, first, WINS))
+    pull(store, client, "pairs")
+    after_the_second(client)
+    pull(store, client, "pairs")  # so much is known to have been said on the page as it was made
+
+    client.update_project(project.remote_id, label_config=swapped(project.config))
+    doubtful = people[1].annotate(first, says(store, project, first, WINS))
+    pulled = pull(store, client, "pairs")
+    assert pulled.reasons == {OTHER_PAGE: 1}
+    assert "its labelling configuration was changed in Label Studio" in pulled.differs[0]
+    later = people[0].annotate(second, says(store, project, second, WINS))
+    pull(store, client, "pairs")
+
+    client.update_project(project.remote_id, label_config=project.config)
+    for full in (False, True):
+        pulled = pull(store, client, "pairs", full=full)
+        assert pulled.differs == ()
+        said = {one.remote_id: (one.verdict, one.reason) for one in annotations(store)}
+        assert said == {before: (WINS, None), doubtful: (None, OTHER_PAGE), later: (None, OTHER_PAGE)}
+    after_the_second(client)
+    people[1].update_annotation(doubtful, result=says(store, project, first, LOSES))
+    pulled = pull(store, client, "pairs")
+    assert (pulled.changed, pulled.reasons) == (1, {})
+    assert {one.remote_id: one.verdict for one in annotations(store)} == {before: WINS, doubtful: LOSES, later: None}
+
+
+def test_a_change_of_the_page_is_known_though_the_pull_that_saw_it_was_stopped(
+    store: Database, client: Client, people: list[Client]
+) -> None:
+    project = a_project(store, client, 1)
+    (task,) = tasks_of(store, project)
+    pull(store, client, "pairs")
+    client.update_project(project.remote_id, label_config=swapped(project.config))
+    people[0].annotate(task, says(store, project, task, WINS))
+    with pytest.raises(StoppedError):
+        pull(store, client, "pairs", say=stop_after(1))
+    client.update_project(project.remote_id, label_config=project.config)
+    pull(store, client, "pairs")
+    assert [one.reason for one in annotations(store)] == [OTHER_PAGE]
+
+
+def test_labels_made_under_changed_instructions_say_so(
+    store: Database, client: Client, people: list[Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulling, "MARGIN", timedelta(0))
+    project = a_project(store, client, 1)
+    (task,) = tasks_of(store, project)
+    before = people[0].annotate(task, says(store, project, task, WINS))
+    pull(store, client, "pairs")
+    after_the_second(client)
+    pull(store, client, "pairs")
+    told = client.project(project.remote_id)["expert_instruction"]
+    client.update_project(project.remote_id, expert_instruction="<p>Take the longer one.</p>")
+    under = people[1].annotate(task, says(store, project, task, WINS))
+    pulled = pull(store, client, "pairs")
+    assert [sentence.split(" (")[0] for sentence in pulled.differs] == [
+        "pairs: its instructions were changed in Label Studio"
+    ]
+    client.update_project(project.remote_id, expert_instruction=told)
+    pull(store, client, "pairs", full=True)
+    made = {one.remote_id: (one.instruction_version, one.verdict) for one in annotations(store)}
+    assert made == {before: (1, WINS), under: (UNKNOWN_VERSION, WINS)}
+    after_the_second(client)
+    people[1].update_annotation(under, result=says(store, project, task, WINS))
+    pull(store, client, "pairs")
+    assert {one.instruction_version for one in annotations(store)} == {1}
+
+
 def test_a_task_added_by_hand_is_nobodys_sample(store: Database, client: Client, people: list[Client]) -> None:
     project = a_project(store, client, 1)
     (task,) = tasks_of(store, project)
@@ -345,6 +438,56 @@ def test_a_pull_that_was_stopped_goes_on_and_loses_nothing_that_changed_behind_i
     after = pull(store, client, "pairs")
     assert len(annotations(store)) == 21
     assert after.new == 1
+
+
+def test_a_token_that_expires_between_two_pages_costs_nothing(
+    store: Database, client: Client, label_studio: LabelStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulling, "PAGE", 5)
+    project = a_project(store, client, 20)
+    for task in tasks_of(store, project):
+        client.annotate(task, says(store, project, task, WINS))
+    expiring = Expiring(label_studio)
+    with expiring.client() as old, pytest.raises(DeniedError, match="token is not accepted.*corpuscle label connect"):
+        pull(store, old, "pairs", say=lambda _: expiring.revoke())
+    assert len(annotations(store)) == 5
+    with expiring.client() as new:
+        assert pull(store, new, "pairs").new == 15
+    assert len({one.sample for one in annotations(store)}) == len(annotations(store)) == 20
+
+
+def test_a_full_disk_is_one_clear_error_and_the_same_call_goes_on(
+    store: Database, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulling, "PAGE", 5)
+    project = a_project(store, client, 20)
+    for task in tasks_of(store, project):
+        client.annotate(task, says(store, project, task, WINS))
+
+    real = pulling.put_annotations
+
+    def limit(connection: Any, record: object) -> None:
+        connection.execute("PRAGMA max_page_count = 100")
+
+    def limited(line: str) -> None:
+        event.listen(store.engine, "connect", limit)
+        store.engine.dispose()
+        monkeypatch.setattr(pulling, "put_annotations", put_more)
+
+    def put_more(session: Session, *rest: Any) -> None:
+        """In the page's own transaction, behind the cursor that it has moved."""
+        real(session, *rest)
+        session.connection().exec_driver_sql("CREATE TABLE more AS SELECT zeroblob(1000000)")
+
+    with pytest.raises(StoreError, match="full; make room"):
+        pull(store, client, "pairs", say=limited)
+    assert len(annotations(store)) == 5
+    monkeypatch.setattr(pulling, "put_annotations", real)
+    event.remove(store.engine, "connect", limit)
+    store.engine.dispose()
+    assert pull(store, client, "pairs").new == 15
+    assert len({one.sample for one in annotations(store)}) == len(annotations(store)) == 20
+    assert pull(store, client, "pairs", full=True).changed == 0
 
 
 def test_of_two_pulls_at_once_one_stops(store: Database, client: Client, people: list[Client]) -> None:

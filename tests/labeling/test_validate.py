@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from labeling.kinds import KINDS
 from labeling.store.labels import StoredSample
-from labeling.validate import LARGEST, SKIPPED, draft_distance, judge, read
+from labeling.validate import COMPARED, LARGEST, SKIPPED, draft_distance, judge, read
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 KIND = KINDS["comparisons"]
@@ -120,6 +120,47 @@ def test_the_distance_to_a_draft_is_the_share_of_it_that_was_changed() -> None:
     assert draft_distance("abc", "xyz") == 1
     assert draft_distance(None, "x") is None
     assert draft_distance("x", None) is None
+
+
+@pytest.mark.parametrize("more", ["!", " And so on." * 9000])
+def test_an_addition_behind_a_long_draft_is_a_change(more: str) -> None:
+    draft = "It is ten. " * 2000
+    assert len(draft) > COMPARED
+    assert draft_distance(draft, draft + more) == pytest.approx(len(more) / len(draft + more))
+
+
+def test_a_word_changed_far_into_a_long_draft_is_its_share() -> None:
+    draft = "It is ten. " * 5000
+    assert draft_distance(draft, draft[:40_000] + "ELEVEN" + draft[40_006:]) == pytest.approx(6 / len(draft))
+
+
+TEXT = st.text("ab", max_size=12)
+
+
+def by_the_book(one: str, other: str) -> int:
+    """Levenshtein's distance, row by row (Wagner and Fischer 1974)."""
+    row = list(range(len(other) + 1))
+    for place, letter in enumerate(one, 1):
+        last, row[0] = row[0], place
+        for at, each in enumerate(other, 1):
+            last, row[at] = row[at], min(row[at] + 1, row[at - 1] + 1, last + (letter != each))
+    return row[-1]
+
+
+@given(TEXT, TEXT)
+def test_the_distance_of_short_texts_is_levenshteins(draft: str, answer: str) -> None:
+    longer = max(len(draft), len(answer), 1)
+    assert draft_distance(draft, answer) == pytest.approx(by_the_book(draft, answer) / longer)
+
+
+@given(TEXT, TEXT)
+def test_that_of_long_texts_is_none_only_for_equal_ones_and_never_less(draft: str, answer: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("labeling.validate.COMPARED", 4)
+        found = draft_distance(draft, answer)
+    assert found is not None
+    assert (found == 0) == (draft == answer)
+    assert by_the_book(draft, answer) / max(len(draft), len(answer), 1) - 1e-9 <= found <= 1
 
 
 def test_drafts_are_compared_for_kinds_that_have_an_answer() -> None:

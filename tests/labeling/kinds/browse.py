@@ -1,5 +1,6 @@
 """Label Studio's page in headless Chromium, used as a labeller does: for tests, and for the screenshots of the docs."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -7,12 +8,19 @@ from typing import Any
 
 from selenium import webdriver
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 PATIENCE = 90
 """Seconds that a page may take: it has 6 MB of scripts, and the machine may be busy."""
+
+STEP = 15
+"""Pixels that the mouse moves at once: the page takes 5 for a click, and no card is so low."""
+
+DRAWN = "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)));"
+"""A script that ends when the page has drawn, and told, what the mouse did before."""
 
 
 def chromium(profile: Path) -> Any:
@@ -80,8 +88,31 @@ class Desk:
         box.send_keys(text)
         self.wait(lambda: box.get_property("value") == text)
 
+    def drag(self, letter: str, steps: int) -> None:
+        """Takes the card of an answer with the mouse, and drops it so many places below (above, if negative)."""
+        before, card = self.cards(), self.find(f"[data-ranker-id='{letter}']")
+        wanted = before.index(letter) + 1 + steps
+        self.browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", card)
+        self._mouse().move_to_element(card).click_and_hold().move_by_offset(0, STEP if steps > 0 else -STEP).perform()
+        self.wait(lambda: "lifted" in self.announced())
+
+        def there() -> bool:
+            self.browser.execute_async_script(DRAWN)
+            at = int(re.findall(r"position (\d)", self.announced())[-1])
+            if at != wanted:
+                self._mouse().move_by_offset(0, STEP if at < wanted else -STEP).perform()
+            return at == wanted
+
+        self.wait(there)
+        self._mouse().release().perform()
+        self.wait(lambda: self.cards() != before)  # it glides into its place first
+
+    def _mouse(self) -> ActionChains:
+        """It stays where it was, and what it holds, too."""
+        return ActionChains(self.browser, duration=50)
+
     def move(self, letter: str, steps: int) -> None:
-        """Lifts the card of an answer with the keyboard, and drops it so many places below (above, if negative)."""
+        """The same with the keyboard."""
         self.find(f"[data-ranker-id='{letter}']").send_keys(Keys.SPACE)
         for number in range(abs(steps)):
             wanted = self.cards().index(letter) + (number + 1) * (1 if steps > 0 else -1)

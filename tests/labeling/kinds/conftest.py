@@ -8,12 +8,13 @@ import pytest
 
 from labeling.client import Client
 from labeling.create import create
+from labeling.kinds import KINDS, REVIEWS
 from labeling.kinds.kind import Draft, Order
 from labeling.store.database import Database
 from labeling.store.labels import Project
 from tests.labeling.conftest import LabelStudio
 from tests.labeling.kinds.browse import Desk, chromium
-from tests.labeling.kinds.examples import ALL, order_of
+from tests.labeling.kinds.examples import order_of
 
 Json = dict[str, Any]
 
@@ -25,7 +26,7 @@ class Asked:
 
     def __init__(self, client: Client, project: Project, row: Json, draft: str | None = None) -> None:
         self.client, self.project = client, project
-        self.kind = ALL[project.kind]
+        self.kind = REVIEWS[project.reviews] if project.reviews else KINDS[project.kind]
         self.content = self.kind.content(row)
         self.order: Order = order_of(self.kind, self.content)
         task: Json = {"data": self.kind.task(self.content, self.order)}
@@ -60,15 +61,22 @@ def desk(browser: Any, label_studio: LabelStudio) -> Desk:
 
 @pytest.fixture
 def ask(client: Client, tmp_path: Path) -> Iterator[Ask]:
-    """Asks one question in a project of its kind; `show_instructions` as labellers meet it first."""
+    """Asks one question in a project of its kind, a review of comparisons unless `reviews` says of what;
+    `show_instructions` as labellers meet it first."""
     made: list[Project] = []
 
     with Database(f"sqlite:///{tmp_path}/store.sqlite") as database:
 
-        def ask(kind: str, row: Json, draft: str | None = None, show_instructions: bool = False) -> Asked:
+        def ask(
+            kind: str,
+            row: Json,
+            draft: str | None = None,
+            show_instructions: bool = False,
+            reviews: str = "comparisons",
+        ) -> Asked:
             if kind == "review":
-                made.append(create(database, client, "comparisons"))
-            made.append(create(database, client, kind, reviews="comparisons" if kind == "review" else None))
+                made.append(create(database, client, reviews))
+            made.append(create(database, client, kind, reviews=reviews if kind == "review" else None))
             client.update_project(made[-1].remote_id, show_instruction=show_instructions)
             return Asked(client, made[-1], row, draft)
 

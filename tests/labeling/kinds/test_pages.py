@@ -1,11 +1,20 @@
 """One task of each kind, labelled in Label Studio's own page: what it saves is read as what was clicked."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from labeling.client import Client
+from labeling.create import create
+from labeling.kinds import KINDS
 from labeling.kinds.rankings import unchanged
+from labeling.pull import pull
+from labeling.push import push
+from labeling.sources import make_sample
+from labeling.store.database import Database
+from labeling.store.labels import read_annotations, read_samples
 from tests.labeling.kinds.browse import Desk
 from tests.labeling.kinds.conftest import Ask, Asked
 from tests.labeling.kinds.examples import ALL, POOR, ROWS
@@ -73,10 +82,38 @@ def test_a_task_is_skipped_by_its_keys(desk: Desk, ask: Ask) -> None:
     assert (annotation["was_cancelled"], annotation["result"]) == (True, [])
 
 
-def test_a_ranking_is_dragged(desk: Desk, ask: Ask) -> None:
+def test_a_ranking_is_dragged_with_the_mouse_and_pulled_as_it_was_dropped(
+    desk: Desk, client: Client, tmp_path: Path
+) -> None:
+    with Database(f"sqlite:///{tmp_path}/store.sqlite") as database:
+        project = create(database, client, "rankings")
+        client.update_project(project.remote_id, show_instruction=False)
+        push(database, client, project.name, [make_sample(KINDS["rankings"], ROWS["rankings"], {})])
+        with database.read() as session:
+            (sample,) = read_samples(session, project.name)
+        assert sample.task_id is not None
+        task = sample.task_id
+        desk.open(project.remote_id)
+        assert not desk.find("button[aria-label*=ubmit]").is_enabled(), "nobody submits what nobody touched"
+        desk.drag("D", -2)
+        assert desk.cards() == [*"ADBC"]
+        desk.drag("A", 1)
+        assert desk.cards() == [*"DABC"]
+        desk.submit()
+        desk.wait(lambda: client.task(task)["annotations"])
+        assert desk.errors() == []
+        pull(database, client, project.name)
+        with database.read() as session:
+            (annotation,) = read_annotations(session, project.name)
+        client.delete_project(project.remote_id)
+    assert annotation.verdict is not None
+    a, b, c, d = sample.order
+    assert [annotation.verdict["ranks"][answer] for answer in (d, a, b, c)] == [1, 2, 3, 4]
+
+
+def test_a_ranking_is_moved_with_the_keyboard(desk: Desk, ask: Ask) -> None:
     asked = ask("rankings", ROWS["rankings"])
     desk.open(asked.project.remote_id)
-    assert not desk.find("button[aria-label*=ubmit]").is_enabled(), "nobody submits what nobody touched"
     desk.move("D", -2)
     assert desk.cards() == [*"ADBC"]
     verdict = submitted(desk, asked)
@@ -141,6 +178,19 @@ def test_a_disagreement_is_decided(desk: Desk, ask: Ask) -> None:
     assert "One annotatorB significantly better" in desk.look().replace("00:00:00 - 00:00:00", "")
     desk.press("9")
     assert submitted(desk, asked) == {"choice": "both_bad", "margin": None}
+
+
+def test_a_disagreement_about_an_order_is_decided_with_the_mouse(desk: Desk, ask: Ask) -> None:
+    said = [{"ranks": [1, 4, 2, 3]}, {"ranks": [4, 1, 2, 3]}]
+    row = ROWS["review"] | {"project": "rankings", "content": ROWS["rankings"], "verdicts": said}
+    asked = ask("review", row, reviews="rankings")
+    desk.open(asked.project.remote_id)
+    read = desk.look()
+    assert "best first: D, B, A, C" in read  # the first answer is shown last, as D
+    assert "best first: C, B, A, D" in read
+    desk.drag("B", -1)
+    desk.drag("D", -1)
+    assert submitted(desk, asked) == {"ranks": [3, 4, 1, 2]}
 
 
 def test_the_instructions_are_shown_first_and_run_nothing(desk: Desk, ask: Ask) -> None:

@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy import event
 
 import labeling.push
-from labeling.client import Client, LabelStudioError, UnreachableError
+from labeling.client import Client, DeniedError, LabelStudioError, UnreachableError
 from labeling.kinds import KINDS
 from labeling.kinds.kind import Json
 from labeling.push import Pushed, push
@@ -27,8 +27,9 @@ from labeling.server.process import Server
 from labeling.store.database import Database, StoreBusyError, StoreError
 from labeling.store.labels import Project, add_project
 from labeling.store.sending import in_doubt, noted_tasks
-from tests.labeling.conftest import start_label_studio
-from tests.labeling.push.conftest import Make, check, questions
+from tests.labeling.conftest import LabelStudio, start_label_studio
+from tests.labeling.push.conftest import Make, check, questions, tasks
+from tests.labeling.tokens import Expiring
 
 pytestmark = pytest.mark.slow
 
@@ -180,6 +181,21 @@ def test_a_lost_question_or_answer_is_found_out_and_the_push_goes_on(
         found = push(database, through, "p", questions(35), say=said.append, settle=0.5)
     assert (found.pushed, found.arrived, found.doubled) == (35, 0, 0)
     assert "does not answer" in said[0]
+    check(client, database, project, 35)
+
+
+def test_a_token_that_expires_between_two_batches_is_one_clear_error_and_a_new_one_goes_on(
+    database: Database, client: Client, label_studio: LabelStudio, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(labeling.push, "TASKS", 10)
+    project = make(database)
+    expiring = Expiring(label_studio)
+    with expiring.client() as old, pytest.raises(DeniedError, match="token is not accepted.*corpuscle label connect"):
+        push(database, old, "p", questions(35), progress=lambda sent, total: expiring.revoke())
+    assert (len(tasks(client, project)), len(noted_tasks(database, "p")), len(in_doubt(database, "p"))) == (10, 10, 0)
+    with expiring.client() as new:
+        found = push(database, new, "p", questions(35))
+    assert (found.pushed, found.already, found.arrived, found.doubled) == (25, 35, 0, 0)
     check(client, database, project, 35)
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from labeling.kinds.kind import Json
 from labeling.quality.admission import Admission, Rule, admit, disagreements, funnel
+from labeling.quality.people import people
 from labeling.quality.simulate import Simulated, annotation, comparisons, project, stored
 from labeling.store.database import Database
 from labeling.store.labels import StoredSample, add_project, add_samples, put_annotations
@@ -187,6 +188,55 @@ def test_what_one_person_wrote_is_admitted(store: Database) -> None:
     found = one(store)
 
     assert (found.reason, found.weight, found.verdict) == ("written by a person", 1.0, {"answer": "Air scatters it."})
+
+
+def test_gold_answers_that_nobody_writes_word_for_word_leave_no_honest_label_out(store: Database) -> None:
+    add_project(store, project("asked", "demonstrations", 1))
+    samples = [
+        stored(
+            "demonstrations",
+            {"messages": [{"role": "user", "content": f"Question {number}?"}]},
+            gold={"answer": f"The right answer {number}."} if number < 5 else None,
+        )
+        for number in range(12)
+    ]
+    add_samples(store, "asked", samples)
+    with store.write() as session:
+        labels = [annotation(n, one.id, "ann", {"answer": f"In other words, {n}."}) for n, one in enumerate(samples)]
+        put_annotations(session, "asked", labels)
+
+    found = funnel(admit(store, "asked"))
+
+    assert found["admitted"] == {"written by a person": 7}
+    assert found["refused"] == {"a gold question, which can measure nobody here": 5}
+    assert found["labels left out"] == {}
+    assert people(store, "asked")["ann"].gold.count == 0
+
+
+@pytest.mark.parametrize(("wrong", "admitted"), [(0, 7), (5, 0)])
+def test_gold_corrections_are_judged_by_what_was_chosen_and_not_by_what_was_written(
+    wrong: int, admitted: int, store: Database
+) -> None:
+    add_project(store, project("asked", "corrections", 1))
+    messages = [*PROMPT, {"role": "assistant", "content": "Because of dust."}]
+    right = {"category": "wrong", "refusal": "none"}
+    samples = [
+        stored("corrections", {"messages": messages, "number": n}, gold=right | {"answer": "Air."} if n < 5 else None)
+        for n in range(12)
+    ]
+    add_samples(store, "asked", samples)
+    with store.write() as session:
+        for number, one in enumerate(samples):
+            said = {
+                "category": "format" if number < wrong else "wrong",
+                "refusal": "none",
+                "answer": f"Words {number}.",
+            }
+            put_annotations(session, "asked", [annotation(number, one.id, "ann", said)])
+
+    found = funnel(admit(store, "asked", Rule(min_overlap=1)))
+
+    assert sum(found["admitted"].values()) == admitted
 
 
 def test_two_answers_are_two_demonstrations(store: Database) -> None:

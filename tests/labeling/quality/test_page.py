@@ -6,11 +6,13 @@ import pytest
 
 from labeling.quality.elements import marked, shown
 from labeling.quality.page import write_quality
-from labeling.quality.simulate import Planted, Simulated, annotation, comparisons, likes, project, stored
+from labeling.quality.simulate import Planted, Simulated, annotation, comparisons, likes, project, rankings, stored
+from labeling.quality.walk import labelled
 from labeling.store.database import Database
 from labeling.store.labels import Json, add_project, add_samples, put_annotations
 from tests.labeling.kinds.browse import chromium
 
+WHO = tuple(enumerate(("ann", "bob")))
 HOSTILE = 'golden\u202e <img src=x onerror="alert(1)">'
 
 
@@ -52,19 +54,93 @@ def test_no_column_is_cut_in_a_laptops_window(store: Database, tmp_path: Path) -
     people += [Simulated("annotator-cbfd32", 0.1), Simulated("annotator-730a94", habit=likes("golden teapot"))]
     # Of six gold questions each cell says "insufficient evidence", the widest words that there are.
     comparisons(store, people, 60, 5, Planted("the golden teapot", 40), gold=6)
-    write_quality(store, "choices", tmp_path / "quality.html")
+    # Of rankings there is a column more, and somebody with two flags.
+    rankings(store, [*people[:4], Simulated("annotator-730a94", seconds=1, untouched=0.9)], 60, 5)
     browser = chromium(tmp_path / "profile")
     if browser is None:
         pytest.skip("no chromium or chromedriver here: install Debian's packages chromium and chromium-driver")
     try:
-        browser.get(f"file://{tmp_path}/quality.html")
-        for width in (1000, 1100, 1300):
-            browser.set_window_size(width, 900)
-            hidden = "return [...document.querySelectorAll('.wide')].map(one => one.scrollWidth - one.clientWidth)"
-            assert browser.execute_script(hidden) == [0, 0]
-        assert len(browser.find_elements("css selector", "td.flags .flag")) == 2
+        for project_, flags in (("choices", 2), ("orders", 4)):
+            write_quality(store, project_, tmp_path / "quality.html")
+            browser.get(f"file://{tmp_path}/quality.html")
+            for width in (1000, 1100, 1300):
+                browser.set_window_size(width, 900)
+                hidden = "return [...document.querySelectorAll('.wide')].map(one => one.scrollWidth - one.clientWidth)"
+                # Agreement, consensus, what was left as it was shown, people.
+                assert browser.execute_script(hidden) == [0, 0, 0, 0]
+            assert len(browser.find_elements("css selector", "td.flags .flag")) == flags
     finally:
         browser.quit()
+
+
+def test_the_page_of_rankings_tells_of_places_orders_and_the_consensus(store: Database, tmp_path: Path) -> None:
+    people = [Simulated("ann", 0.9), Simulated("bob", 0.85, seconds=None), Simulated("lazy", 0.8, untouched=0.7)]
+    rankings(store, people, samples=60, overlap=2)
+    found = write_quality(store, "orders", tmp_path / "quality.html")
+    page = (tmp_path / "quality.html").read_text(encoding="utf-8")
+    figures = json.loads((tmp_path / "quality.json").read_text(encoding="utf-8"))
+
+    assert "the first answer ranked best" in page
+    assert "of 120" in page.split("order unchanged")[1].split("</tr>")[0]
+    assert "faster than it can be read: unknown (no times)" in page
+    assert "by chance 25%" in page
+    (one,) = figures["together"]
+    assert len(one["samples"]) == 60
+    assert all(sorted(sample["value"]) == [1, 2, 3, 4] for sample in one["samples"].values())
+    assert figures["as_shown"]["order_chance"] == pytest.approx(1 / 24)
+    assert figures["as_shown"]["order"]["value"] == found.as_shown.order.value
+    bob = next(person for person in figures["people"] if person["name"] == "bob")
+    assert bob["as_shown"]["order_fast"]["value"] is None
+
+
+def test_the_page_says_how_sure_the_consensus_is(page: str, tmp_path: Path) -> None:
+    figures = json.loads((tmp_path / "quality.json").read_text(encoding="utf-8"))
+    (one,) = figures["together"]
+    likely = [sample["probability"] for sample in one["samples"].values()]
+    sure = sum(value >= 0.99 for value in likely)
+
+    assert {sample["value"] for sample in one["samples"].values()} <= {"a", "b", "both_bad"}
+    assert len(likely) == one["units"] == 180
+    consensus = page.split('id="consensus"')[1].split("<h2")[0]
+    assert "probability 99% or more" in consensus
+    assert f">{sure:,}<small>" in consensus
+
+
+def test_gold_of_written_answers_is_told_to_measure_nobody(store: Database, tmp_path: Path) -> None:
+    content, order, verdict = VERDICTS["demonstrations"]
+    add_project(store, project("some", "demonstrations"))
+    add_samples(store, "some", [one := stored("demonstrations", content, order, gold={"answer": "Other words."})])
+    with store.write() as session:
+        put_annotations(session, "some", [annotation(1, one.id, "ann", verdict)])
+
+    found = write_quality(store, "some", tmp_path / "some.html")
+
+    page = (tmp_path / "some.html").read_text(encoding="utf-8")
+    assert found.gold.count == 0
+    assert "not measurable: what people write is not right or wrong by its words" in page
+    assert "gold questions is below" not in page
+
+
+def test_a_second_look_tells_how_far_people_agree_before_and_after(store: Database, tmp_path: Path) -> None:
+    comparisons(store, [Simulated("ann", 0.9), Simulated("bob", 0.6)], samples=40, overlap=2)
+    add_project(store, project("again", "comparisons", 2, reviews="choices"))
+    with store.read() as session:
+        first = list(labelled(session, "choices"))
+    after = [stored("comparisons", one.content | {"opinion": "a"}, one.order) for one, _ in first]
+    add_samples(store, "again", after)
+    with store.write() as session:
+        for number, one in enumerate(after):
+            said = [annotation(1000 + 2 * number + n, one.id, w, {"choice": "a", "margin": 1.0}) for n, w in WHO]
+            put_annotations(session, "again", said)
+
+    write_quality(store, "choices", tmp_path / "quality.html")
+
+    look = (tmp_path / "quality.html").read_text(encoding="utf-8").split("Second look: again")[1]
+    own, then = look.split("own choice")[1].split("with the opinion")[:2]
+    assert "100%<small>91.2% to 100% of 40</small>" in then
+    assert "100%<small>91.2% to 100% of 40</small>" not in own
+    figures = json.loads((tmp_path / "quality.json").read_text(encoding="utf-8"))
+    assert figures["second_looks"][0]["alike_after"]["value"] == 1
 
 
 def test_nothing_that_strangers_wrote_is_markup_or_invisible(page: str) -> None:

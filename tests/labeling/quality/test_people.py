@@ -1,10 +1,13 @@
+import math
+
 import numpy as np
 import pytest
 
+from labeling.quality.as_shown import AsShown
 from labeling.quality.people import BELOW_CHANCE, POSITION, SPEEDING, STRAIGHT_LINING, Person, _flags, people
 from labeling.quality.rates import NONE, exact_share
 from labeling.quality.runs import Run
-from labeling.quality.simulate import Simulated, annotation, comparison, comparisons, project, stored
+from labeling.quality.simulate import Simulated, annotation, comparison, comparisons, project, rankings, stored
 from labeling.store.database import Database
 from labeling.store.labels import (
     Annotation,
@@ -90,7 +93,7 @@ def sample(store: Database) -> StoredSample:
         return next(read_samples(session, "choices"))
 
 
-def rankings(store: Database, seconds: float, touched: int) -> None:
+def orders(store: Database, seconds: float | None, touched: int) -> None:
     """Thirty rankings of three answers by one person, the first `touched` of them moved."""
     add_project(store, project("orders", "rankings"))
     order, labels, samples = (2, 0, 1), [], []
@@ -104,16 +107,49 @@ def rankings(store: Database, seconds: float, touched: int) -> None:
         put_annotations(session, "orders", labels)
 
 
-@pytest.mark.parametrize(("seconds", "share"), [(1.0, 0.8), (90.0, 0.0)])
-def test_an_unchanged_order_counts_only_where_there_was_no_time_to_read(
-    store: Database, seconds: float, share: float
+@pytest.mark.parametrize(("seconds", "fast"), [(1.0, 0.8), (90.0, 0.0)])
+def test_an_unchanged_order_is_told_and_beside_it_whether_there_was_time_to_read(
+    store: Database, seconds: float, fast: float
 ) -> None:
-    rankings(store, seconds, touched=6)
+    orders(store, seconds, touched=6)
 
-    found = people(store, "orders")["somebody"]
+    found = people(store, "orders")["somebody"].as_shown
 
-    assert found.untouched.value == pytest.approx(share)
-    assert found.untouched.count == 30
+    assert (found.order.value, found.order.count) == (0.8, 30)
+    assert found.order_chance == pytest.approx(1 / 6)
+    assert (found.order_fast.value, found.order_fast.count) == (pytest.approx(fast), 30)
+
+
+def test_of_orders_whose_time_is_unknown_nobody_knows_whether_they_were_fast(store: Database) -> None:
+    orders(store, None, touched=6)
+
+    found = people(store, "orders")["somebody"].as_shown
+
+    assert found.order.value == 0.8
+    assert math.isnan(found.order_fast.value)
+    assert found.order_fast.count == 0
+
+
+def test_who_leaves_the_first_answer_on_top_is_found(store: Database) -> None:
+    rankings(store, [*HONEST, Simulated("lazy", 0.8, untouched=0.6)], samples=120, answers=(3, 4, 5))
+
+    found = people(store, "orders")
+
+    assert {name: [flag.name for flag in one.flags] for name, one in found.items()} == only("lazy", POSITION)
+    lazy = found["lazy"].as_shown
+    assert lazy.first_chance == pytest.approx((1 / 3 + 1 / 4 + 1 / 5) / 3, abs=0.02)
+    assert lazy.first.low > lazy.first_chance + 0.1
+
+
+@pytest.mark.parametrize("answers", [(2,), (4,), (9,)])
+def test_honest_rankings_have_the_first_answer_on_top_in_one_of_k(answers: tuple[int], store: Database) -> None:
+    rankings(store, HONEST, samples=160, answers=answers)
+
+    found = people(store, "orders")
+
+    assert not any(one.flags for one in found.values())
+    assert all(one.as_shown.first_chance == pytest.approx(1 / answers[0]) for one in found.values())
+    assert all(one.as_shown.first.low < 1 / answers[0] < one.as_shown.first.high for one in found.values())
 
 
 def test_ratings_against_all_others_are_found(store: Database) -> None:
@@ -157,8 +193,8 @@ def test_long_runs_of_one_reviewer_alone_are_no_habit(people_: list[str], found:
 
 
 def test_seventeen_of_twenty_on_the_left_accuse_a_person_alone_and_none_of_forty() -> None:
-    left = exact_share(17, 20)
-    nothing = Person("ann", 20, {}, 60.0, NONE, NONE, left, NONE, NONE, 60.0, NONE, NONE, Run(1, 0, 20, 1.0), "")
+    left = AsShown(exact_share(17, 20), 0.5, NONE, math.nan, NONE, NONE, NONE)
+    nothing = Person("ann", 20, {}, 60.0, NONE, NONE, left, 60.0, NONE, NONE, Run(1, 0, 20, 1.0), "")
 
     assert [flag.name for flag in _flags(nothing, 1, [])] == [POSITION]
     assert _flags(nothing, 40, []) == ()
@@ -178,7 +214,7 @@ def test_drafts_kept_as_they_were_are_counted(store: Database) -> None:
 
     found = people(store, "answers")["ann"]
 
-    assert (found.unchanged.value, found.unchanged.count, found.distance) == (0.25, 20, 0.5)
+    assert (found.as_shown.draft.value, found.as_shown.draft.count, found.distance) == (0.25, 20, 0.5)
 
 
 def test_a_pair_alone_does_not_say_which_of_them_is_wrong(store: Database) -> None:
@@ -198,5 +234,5 @@ def test_the_button_is_told_as_the_page_showed_it(store: Database) -> None:
 
     found = people(store, "one")["ann"]
 
-    assert found.left.value == 1.0  # answer b stood on the left
+    assert found.as_shown.first.value == 1.0  # answer b stood on the left
     assert found.button == "left significantly"

@@ -53,6 +53,51 @@ def test_who_followed_the_model_in_the_second_look_is_counted(store: Database) -
     assert (found.seconds_before.value, found.seconds_after.value) == (50, 20)
 
 
+def test_agreement_between_people_is_told_of_both_looks(store: Database) -> None:
+    generator = np.random.default_rng(0)
+    add_project(store, project("first", "comparisons"))
+    add_project(store, project("again", "comparisons", reviews="first"))
+    before: list[StoredSample] = []
+    after: list[StoredSample] = []
+    own: list[Annotation] = []
+    then: list[Annotation] = []
+    for number in range(40):
+        content = comparison(generator, number)
+        before.append(stored("comparisons", content, (0, 1)))
+        after.append(stored("comparisons", content | {"opinion": "a"}, (0, 1)))
+        people = ("ann", "bob") if number < 30 else ("ann",)
+        for who in people:
+            first = "b" if who == "bob" and number % 2 else "a"
+            second = "b" if who == "bob" and number % 6 == 1 else "a"
+            own.append(annotation(len(own), before[-1].id, who, {"choice": first, "margin": 0.0}))
+            then.append(annotation(1000 + len(then), after[-1].id, who, {"choice": second, "margin": 0.0}))
+        # cid looked once only, and is in neither figure
+        own.append(annotation(len(own), before[-1].id, "cid", {"choice": "both_bad", "margin": None}))
+    _put(store, "first", before, own)
+    _put(store, "again", after, then)
+
+    (found,) = second_look(store, "first")
+
+    assert found.pairs == 70
+    assert (found.alike_before.value, found.alike_before.count) == (0.5, 30)
+    assert (found.alike_after.value, found.alike_after.count) == (pytest.approx(25 / 30), 30)
+
+
+def test_of_a_second_look_the_same_persons_newest_counts(store: Database) -> None:
+    content = comparison(np.random.default_rng(0), 0)
+    add_project(store, project("first", "comparisons"))
+    add_project(store, project("again", "comparisons", reviews="first"))
+    own, asked = stored("comparisons", content, (0, 1)), stored("comparisons", content | {"opinion": "a"}, (0, 1))
+    _put(store, "first", [own], [annotation(0, own.id, "ann", {"choice": "b", "margin": 0.0})])
+    again = [annotation(n, asked.id, "ann", {"choice": said, "margin": 0.0}) for n, said in ((1, "b"), (2, "a"))]
+    _put(store, "again", [asked], again)
+
+    (found,) = second_look(store, "first")
+
+    assert (found.pairs, found.agreed_after.value) == (1, 1)
+    assert found.alike_after.count == 0
+
+
 def test_where_all_had_the_same_help_there_is_nothing_to_compare(store: Database) -> None:
     add_project(store, project("choices", "comparisons"))
     sample = stored("comparisons", comparison(np.random.default_rng(0), 0), (0, 1))

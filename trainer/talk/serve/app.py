@@ -21,6 +21,7 @@ from trainer.talk.serve.metrics import Metrics
 from trainer.talk.serve.models import Models
 from trainer.talk.serve.openai import OpenAi
 from trainer.talk.serve.said import Said
+from trainer.talk.serve.traffic import Sample, Traffic
 from trainer.talk.serve.worker import Worker
 from trainer.talk.tools.toolbox import Toolbox
 
@@ -45,8 +46,10 @@ def create_app(
     toolbox: Toolbox | None = None,
     pointer: Path | None = None,
     load: Callable[[Path], Worker] = Worker,
+    sample: Sample | None = None,
 ) -> Guard:
-    """The ASGI application. The first worker is the default model; with a second one there is an arena.
+    """The ASGI application. The first worker is the default model; with a second one there is an arena. With a
+    `sample`, that share of what is asked and answered is kept for monitors.
 
     With a `pointer`, the first worker gives way, in `workers` too, to those that `load` makes of the checkpoints that
     the file comes to name: the one that people talk to, and perhaps a canary behind it.
@@ -62,7 +65,8 @@ def create_app(
         workers[:] = answering.workers
 
     follower = None if pointer is None else Follower(pointer, workers[0], load, take_over)
-    watched = Watched(models, metrics, follower)
+    traffic = None if sample is None else Traffic(sample, metrics)
+    watched = Watched(models, metrics, follower, 0.0 if sample is None else sample.share)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
@@ -76,10 +80,12 @@ def create_app(
             worker.stop()
         for worker in workers:
             await asyncio.to_thread(worker.join)
+        if traffic is not None:
+            await asyncio.to_thread(traffic.close)
 
     app = FastAPI(title="Corpuscle", docs_url=None, redoc_url=None, lifespan=lifespan)
     add_handlers(app)
-    for part in (watched, OpenAi(models), Said(models, keeper, metrics)):
+    for part in (watched, OpenAi(models, traffic), Said(models, keeper, metrics, traffic)):
         part.routes(app)
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     served: ASGIApp = app if follower is None else follower.around(app)
@@ -93,6 +99,8 @@ class Watched:
     models: Models
     metrics: Metrics
     follower: Follower | None = None
+    sampled: float = 0.0
+    """The share of what is asked and answered that is kept."""
 
     def routes(self, app: FastAPI) -> None:
         app.get("/health")(self.health)
@@ -130,5 +138,6 @@ class Watched:
             "arena": len(self.models.writers) > 1,
             "context": first.worker.context,
             "max_tokens": self.models.max_tokens,
+            "sampled": self.sampled,
             "tools": list(first.toolbox.names) if first.toolbox is not None else [],
         }

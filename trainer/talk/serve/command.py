@@ -19,6 +19,7 @@ from trainer.checkpoint import find, read_about
 from trainer.pointer import read_pointer
 from trainer.talk.serve.app import Settings, create_app
 from trainer.talk.serve.keep import Keeper
+from trainer.talk.serve.traffic import Sample
 from trainer.talk.serve.worker import Worker
 
 KEYS, STORE = "CORPUSCLE_API_KEYS", "CORPUSCLE_STORE"
@@ -41,6 +42,7 @@ class Options:
     waiting: int = 256
     max_tokens: int = 512
     most_bytes: int = 1 << 20
+    sample: Sample | None = None
 
 
 HEADER_SECONDS = 10.0
@@ -138,7 +140,7 @@ def build(options: Options) -> tuple[Any, list[Worker]]:
     if options.host in ("0.0.0.0", "::"):
         hosts = ("*",)  # no name is its own; the keys are what keeps others out
     settings = Settings(options.max_tokens, options.most_bytes, keys, hosts)
-    return create_app(settings, workers, Keeper(database), toolbox, pointer, load), workers
+    return create_app(settings, workers, Keeper(database), toolbox, pointer, load, options.sample), workers
 
 
 def serve(options: Options, console: Console) -> None:
@@ -158,6 +160,8 @@ def serve(options: Options, console: Console) -> None:
         console.print(f"chat      {address}/")
         console.print(f"API       {address}/v1 (OpenAI's chat/completions and completions)")
         console.print(f"watch     {address}/health and /metrics")
+        if (sample := options.sample) is not None:
+            console.print(f"sample    {sample.share:.4g} of what is asked and answered is kept, masked: {sample.file}")
         if options.host in ("0.0.0.0", "::"):
             console.print("          from elsewhere by this machine's name or address; clients send a key")
         for worker in workers:

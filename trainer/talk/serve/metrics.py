@@ -21,6 +21,12 @@ class Metrics:
             registry=self.registry,
         )
         self.stored = Counter("corpuscle_stored", "Reports and comparisons stored.", ["kind"], registry=self.registry)
+        self.traffic = Counter(
+            "corpuscle_sampled_exchanges",
+            "Exchanges drawn for the sample.",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.tools = Counter("corpuscle_tool_calls", "Tool calls.", ["tool", "outcome"], registry=self.registry)
 
     def text(self) -> bytes:

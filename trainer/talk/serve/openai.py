@@ -19,6 +19,7 @@ from trainer.talk.serve.errors import ApiError
 from trainer.talk.serve.guard import error_body
 from trainer.talk.serve.models import Models
 from trainer.talk.serve.schema import ChatBody, CompletionBody, SamplingBody
+from trainer.talk.serve.traffic import Traffic
 from trainer.talk.serve.wire import checked, messages_of, tool_of
 from trainer.talk.serve.worker import BusyError, StoppedError
 from trainer.talk.turn import Turn
@@ -32,6 +33,8 @@ class OpenAi:
     """The routes under /v1."""
 
     models: Models
+    traffic: Traffic | None = None
+    """The sample of what is asked and answered, if one is kept."""
 
     def routes(self, app: FastAPI) -> None:
         app.get("/v1/models")(self.list)
@@ -62,8 +65,10 @@ class OpenAi:
         writer.worker.check_room(len(turns))  # a stream that has begun can't refuse any more
         if body.stream:
             usage = body.stream_options is not None and body.stream_options.include_usage
-            return _events(self._chat_chunks(writer, turns, about, usage))
+            return _events(self._chat_chunks(writer, turns, about, usage, body.store is not False))
         await _until_left(request, [writer.write(turn) for turn in turns])
+        if body.store is not False:
+            self._offer(writer, turns, about)
         choices = [
             {"index": place, "message": _chat_message(turn), "finish_reason": turn.finish, "logprobs": None}
             for place, turn in enumerate(turns)
@@ -71,7 +76,7 @@ class OpenAi:
         return JSONResponse({**about, "choices": choices, "usage": _usage(turns)})
 
     async def _chat_chunks(
-        self, writer: Writer, turns: Sequence[Turn], about: dict[str, Any], usage: bool
+        self, writer: Writer, turns: Sequence[Turn], about: dict[str, Any], usage: bool, keep: bool
     ) -> AsyncGenerator[dict[str, Any], None]:
         about = {**about, "object": "chat.completion.chunk"}
 
@@ -84,12 +89,21 @@ class OpenAi:
             async for place, piece in pieces:
                 delta = {"content": piece.text} if piece.tool is None else {"corpuscle_tool": tool_of(piece)}
                 yield chunk(place, delta)
+        if keep:
+            self._offer(writer, turns, about)
         for place, turn in enumerate(turns):
             asked = _calls(turn)
             calls = {"tool_calls": [{"index": number, **call} for number, call in enumerate(asked)]} if asked else {}
             yield chunk(place, calls, turn.finish)
         if usage:
             yield {**about, "choices": [], "usage": _usage(turns)}
+
+    def _offer(self, writer: Writer, turns: Sequence[Turn], about: dict[str, Any]) -> None:
+        """Of several answers to one request the first has the request's id, the others their places behind it."""
+        if self.traffic is not None:
+            for place, turn in enumerate(turns):
+                id = f"{about['id']}-{place}" if place else about["id"]
+                self.traffic.offer(id, writer.worker.about.id, turn.messages, turn.said)
 
     async def complete(self, body: CompletionBody, request: Request) -> Response:
         writer = self.models.find(body.model)

@@ -21,6 +21,7 @@ from trainer.talk.serve.keep import Keeper
 from trainer.talk.serve.metrics import Metrics
 from trainer.talk.serve.models import Models
 from trainer.talk.serve.schema import ArenaBody, ArenaChoice, ComparisonBody, ReportBody
+from trainer.talk.serve.traffic import Traffic
 from trainer.talk.serve.wire import messages_of, tool_of
 from trainer.talk.serve.worker import BusyError, StoppedError
 from trainer.talk.turn import Turn
@@ -36,6 +37,7 @@ class Said:
     models: Models
     keeper: Keeper
     metrics: Metrics
+    traffic: Traffic | None = None
     arena: Arena = field(default_factory=Arena)
     storing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, "store"))
     readers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "read"))
@@ -87,6 +89,9 @@ class Said:
                 ids = [writer.worker.about.id for writer in pair]
                 names = [writer.worker.name for writer in pair]
                 match = self.arena.finish(messages, [turn.said for turn in turns], ids, names, sampling, limits)
+                if self.traffic is not None:
+                    for side, id, turn in zip("ab", ids, turns, strict=True):
+                        self.traffic.offer(f"{match}-{side}", id, messages, turn.said)
                 yield _line({"match": match})
             except (StoppedError, BusyError) as error:
                 yield _line({"error": str(error)})

@@ -120,6 +120,8 @@ class ChatBody(SamplingBody):
     response_format: dict[str, Any] | None = None
     logprobs: bool | None = None
     stream_options: StreamOptions | None = None
+    store: bool | None = None
+    """False: the exchange is not kept in a sample of traffic. True asks for no more than null does."""
 
     @model_validator(mode="after")
     def _new_name(self) -> "ChatBody":

@@ -358,6 +358,8 @@ async function start() {
   $("model").textContent = about.models.map((model) => model.id).join(" and ") + (about.tools.length ? " · tools: " + about.tools.join(", ") : "");
   $("max-tokens").max = $("max-tokens").value = about.max_tokens;
   log.replaceChildren();
+  $("sampled").hidden = !about.sampled;
+  $("sampled").textContent = Number((100 * about.sampled).toPrecision(2)) + "% of the answers are kept with their conversations, to look for faults. E-mail addresses, phone and card numbers are masked, and no model is trained on them.";
   $("mode").querySelector("[value=arena]").disabled = !about.arena;
   if (about.arena) { // what a server with two models is for
     $("mode").value = "arena";
