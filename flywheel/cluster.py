@@ -91,9 +91,7 @@ def _planned(rows: Sequence[Misbehaviour]) -> _Plan:
 def _holds(session: Session, plan: _Plan) -> bool:
     """Whether nobody has placed any since it was made: who does, places all that wait, and so the plan's own too."""
     waiting = sql.select(Misbehaviour.id).where(Misbehaviour.cluster.is_(None))
-    # On PostgreSQL a second one waits here, and then finds them placed.
-    locked = waiting.order_by(Misbehaviour.found, Misbehaviour.id).with_for_update()
-    return plan.joins.keys() <= set(session.scalars(locked))
+    return plan.joins.keys() <= set(session.scalars(waiting))
 
 
 def _carry_out(session: Session, plan: _Plan, now: datetime) -> int:

@@ -17,9 +17,6 @@ from labeling.store.database import Database, StoreError, check_url
 
 ID = "loop.id"
 
-ADVISORY_LOCK = 0x6C6F6F70
-"""The number of the lock under which PostgreSQL lets one folder at a time ask whose the store is."""
-
 
 class LoopError(ValueError):
     """The store is another loop's, or not the loop's; the message names both and says what to do."""
@@ -52,8 +49,6 @@ def join(database: Database, folder: Path, now: datetime, current: Path | None =
             raise _gone(folder, id, f"{database.name} knows no loop, though {current} was promoted.")
         id = id or _make(path)
         with database.write() as session:
-            if database.dialect == "postgresql":
-                session.execute(sql.select(sql.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
             owner = _owner(session)
             if owner is None:
                 owner = id, now

@@ -16,13 +16,12 @@ from sqlalchemy.orm import Session
 from flywheel.canary import Tally, began, beginning, canary_tally, takes_over, time_left
 from flywheel.checkpoints import folder_of, noted, run_named
 from flywheel.config import Config
-from flywheel.live import Live, add, live, mark, pointer
+from flywheel.live import Live, add, live, mark
 from flywheel.lost import failing, reading
-from flywheel.settle import settle
+from flywheel.settle import follow, settle
 from flywheel.tables import Promotion, Run, Verdict
 from labeling.store.database import Database
 from trainer import checkpoint
-from trainer.pointer import Pointer, write_pointer
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,9 @@ def begin(database: Database, config: Config, model: Path, now: datetime, reason
             mark(session, found.canary.checkpoint_id, "refused", f"another was promoted on {now:%Y-%m-%d}: {reason}")
         row = add(session, now, "promote", noted(config, folder), id, current, None, reason)
         mark(session, id, "promoted")
-        changed = _changed(session, config, row)
-    return _point(config, *changed)
+        changed = _promoted(config, row, True)
+    follow(database, config)
+    return changed
 
 
 def promote(
@@ -118,8 +118,9 @@ def _back(database: Database, config: Config, now: datetime, reason: str, only: 
         row = add(session, now, "rollback", path, id, undone, back.verdict, why)
         mark(session, undone.checkpoint_id, "refused", f"rolled back on {now:%Y-%m-%d}: {reason}")
         mark(session, id, "promoted")
-        changed = _changed(session, config, row)
-    return _point(config, *changed)
+        changed = _promoted(config, row, True)
+    follow(database, config)
+    return changed
 
 
 def _by_verdict(database: Database, config: Config, now: datetime, run: str | None, share: float) -> Promoted | None:
@@ -155,8 +156,9 @@ def _by_verdict(database: Database, config: Config, now: datetime, run: str | No
         else:
             row = add(session, now, "promote", path, id, current, verdict_id, verdict.reason)
             mark(session, id, "promoted")
-        changed = _changed(session, config, row)
-    return _point(config, *changed)
+        changed = _promoted(config, row, True)
+    follow(database, config)
+    return changed
 
 
 def _look(database: Database, config: Config, now: datetime, seen: Live, counted: Tally, at_once: bool) -> Promoted:
@@ -186,8 +188,9 @@ def _look(database: Database, config: Config, now: datetime, seen: Live, counted
         why = f"a canary since {beginning(seen.tried, now):%Y-%m-%d %H:%M}: {counted}"
         row = add(session, now, "promote", noted(config, folder), id, found.current, canary.verdict, why)
         mark(session, id, "promoted")
-        changed = _changed(session, config, row)
-    return _point(config, *changed)
+        changed = _promoted(config, row, True)
+    follow(database, config)
+    return changed
 
 
 def _begun_anew(database: Database, config: Config, now: datetime, canary: Promotion, counted: Tally) -> Promoted:
@@ -200,8 +203,9 @@ def _begun_anew(database: Database, config: Config, now: datetime, canary: Promo
         why = f"its beginning, {canary.made:%Y-%m-%d %H:%M}, is ahead of the clock: {takes_over(left)}; {counted}"
         path, id = canary.path, canary.checkpoint_id
         row = add(session, now, "canary", path, id, found.current, canary.verdict, why, canary.share)
-        changed = _changed(session, config, row)
-    return replace(_point(config, *changed), new=False)  # whom people talk to is the same
+        changed = _promoted(config, row, True)
+    follow(database, config)
+    return replace(changed, new=False)  # whom people talk to is the same
 
 
 def _is_out(found: Live, canary: int) -> bool:
@@ -277,14 +281,3 @@ def _folder(config: Config, row: Promotion) -> Path:
 def _promoted(config: Config, row: Promotion, new: bool, reason: str = "") -> Promoted:
     folder, why = _folder(config, row), reason or row.reason
     return Promoted(row.id, row.action, folder, row.checkpoint_id, row.previous, why, new, row.share)
-
-
-def _changed(session: Session, config: Config, row: Promotion) -> tuple[Promoted, Pointer]:
-    written = pointer(live(session), config.folder)
-    assert written is not None
-    return _promoted(config, row, True), written
-
-
-def _point(config: Config, found: Promoted, written: Pointer) -> Promoted:
-    write_pointer(config.current, written)
-    return found

@@ -27,8 +27,8 @@ def settle(database: Database, config: Config) -> str:
     if written is not None and written.promotion > (0 if wanted is None else wanted.promotion):
         if wanted is None or not same(written, wanted):
             with database.write() as session:
-                _adopt(session, config, written, at)
-                wanted = pointer(live(session), config.folder)
+                if pointer(live(session), config.folder) == wanted:  # else another process has been faster
+                    _adopt(session, config, written, at)
             said = "the store did not know of the last promotion: what current.json says was noted"
         else:
             said = ""  # but the numbers of a store that was restored begin lower
@@ -38,9 +38,24 @@ def settle(database: Database, config: Config) -> str:
         said = ""
     else:
         said = "a stopped promotion was finished: the pointer follows it now"
-    assert wanted is not None
-    write_pointer(config.current, wanted)
+    follow(database, config)
     return said
+
+
+def follow(database: Database, config: Config) -> None:
+    """Has `current.json` say what the rows come to, of which there is one at least.
+
+    They are read again after it was written: of two that promote at once, the first may be the last to write.
+    """
+    written = None
+    while True:
+        with database.read() as session:
+            wanted = pointer(live(session), config.folder)
+        assert wanted is not None
+        if wanted == written:
+            return
+        write_pointer(config.current, wanted)
+        written = wanted
 
 
 def _adopt(session: Session, config: Config, written: Pointer, at: datetime) -> None:

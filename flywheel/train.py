@@ -106,14 +106,16 @@ def _begin(database: Database, config: Config, now: datetime) -> tuple[Run, Data
     base, dataset = _base(config), build(database, config, now)
     id = run_id(dataset.id, base.id, config)
     with database.write() as session:
+        # The older data takes long to read: another process may have begun one since, perhaps with other corrections.
+        theirs = sql.select(Run).where(sql.or_(Run.decision == number, Run.state == "training"))
+        if (other := session.scalar(theirs.order_by(Run.decision.desc()).limit(1))) is not None:
+            return _taken_out(session, other)
         decision, run = session.get_one(Decision, number), session.get(Run, id)
         if run is None:
             last = config.runs / id[:16] / DPO if config.train.preferences else config.runs / id[:16]
             path = str(last.relative_to(config.folder))
             run = Run(id=id, dataset=dataset.id, base=noted(config, base.folder), path=path, checkpoint_id=None)
             session.add(run)
-        elif run.state == "training" or run.decision == number:  # another process has begun it since
-            return _taken_out(session, run)
         elif run.state != "failed":
             raise TrainError(f"run {id[:12]} has learnt the same from the same before, and was {run.state}")
         decision.counts = {**decision.counts, "run": id}  # so that it is known how often this run was begun

@@ -56,7 +56,7 @@ def look(database: Database, client: Client, name: str) -> Look:
     before = Cursor.load(project.cursor)
     if before.noticing(noted, now) != before:
         with database.write() as session:
-            row = session.get_one(ProjectRow, name, with_for_update=True)
+            row = session.get_one(ProjectRow, name)
             row.cursor = Cursor.load(row.cursor).noticing(noted, now).dump()
     return Look(differs, now)
 

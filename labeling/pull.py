@@ -135,7 +135,7 @@ def pull(database: Database, client: Client, name: str, full: bool = False, say:
 
 def _move(session: Session, project: Project, held: str | None, cursor: Cursor) -> str:
     """Writes the cursor, as text. Raises PullError where it is not as this pull left it."""
-    row = session.get_one(ProjectRow, project.name, with_for_update=True)
+    row = session.get_one(ProjectRow, project.name)
     if row.cursor != held:
         raise PullError(f"another pull of {project.name} is at work; this one has stopped, let the other finish")
     row.cursor = cursor.dump()

@@ -8,7 +8,7 @@ import random
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -22,11 +22,13 @@ from labeling.rows import Known, Rejected
 from labeling.store.database import Database
 from labeling.store.labels import BATCH, Project, StoredSample, add_samples, get_project
 from labeling.store.sending import (
+    anything_unsent,
     claim,
     count_unsent,
     in_doubt,
     known_samples,
     known_tasks,
+    last_task,
     noted_tasks,
     release,
     renew,
@@ -36,7 +38,7 @@ from labeling.store.sending import (
     unsent,
     unsent_gold,
 )
-from labeling.tasks import TASKS, chunks, make_task, reference, shuffle
+from labeling.tasks import TASKS, chunks, make_task, reference, references, shuffle
 from labeling.uncertainty import conversation
 
 DRAFTED = 32
@@ -75,7 +77,7 @@ class Pushed:
     already: int = 0
     """Given, but in the project before."""
     arrived: int = 0
-    """Sent by an earlier push that was cut off, and found in Label Studio now."""
+    """Sent by an earlier push that was cut off or that the store forgot, and found in Label Studio now."""
     waiting_gold: int = 0
     """Gold questions for which there was no place at this rate; the next push mixes them in."""
     missing_gold: int = 0
@@ -115,6 +117,7 @@ def push(
     one.look()
     one.store(samples, uncertainty)
     one.finish_earlier()
+    one.remember()
     mixer.add(unsent_gold(database, name))
     one.send(mixer, drafts, progress or (lambda *_: None))
     return one.result
@@ -214,6 +217,46 @@ class _Push:
                     )
                 told = True
                 time.sleep(wait)
+
+    def remember(self) -> None:
+        """Notes the tasks that were sent after the store's backup was made, from which it was restored.
+
+        They are behind the last one that it knows, so where nothing was forgotten this costs a request for one task.
+        Stopped between the two notes, the next push finds the tasks as those of one that was cut off.
+        """
+        if not anything_unsent(self.database, self.project.name):
+            return
+        tasks = [(str(task["data"].get("ref")), int(task["id"])) for task in self._unknown_tasks()]
+        if not tasks:
+            return
+        with self.database.read() as session:
+            ids = references(session, self.project)
+        found = {ids[ref]: task for ref, task in reversed(tasks) if ref in ids}  # the first one of each
+        samples, before = list(found), self.result.arrived
+        for start in range(0, len(samples), BATCH):
+            mine = claim(self.database, self.project.name, samples[start : start + BATCH])
+            if mine:
+                set_tasks(self.database, self.project.name, {id: found[id] for id in mine})
+            self.result.arrived += len(mine)
+        if forgotten := self.result.arrived - before:
+            self.say(
+                f"{forgotten:,} tasks had been sent that the store did not know of, as after its restoration from a "
+                "backup; they are not sent again"
+            )
+
+    def _unknown_tasks(self) -> Iterator[Json]:
+        """The tasks with greater numbers than the store has noted, and where these can't be compared all."""
+        known, remote = last_task(self.database, self.project.name), self.project.remote_id
+        after = 0 if known is None else known[0] - 1
+        found = self.client.tasks(remote, after_id=after, with_annotations=False)
+        if known is None:
+            yield from found
+            return
+        last = next(found, None)
+        if last is not None and last["data"].get("ref") == reference(self.project, known[1]):
+            yield from found
+        else:  # it was deleted, and on SQLite Label Studio has given its number to the next
+            yield from self.client.tasks(remote, with_annotations=False)
 
     def send(self, mixer: Mixer[StoredSample], drafts: Drafter | None, progress: Progress) -> None:
         gold, skipped = bool(mixer.left), set[str]()

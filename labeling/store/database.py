@@ -32,7 +32,11 @@ CONNECTIONS = 16
 """Most connections that one process holds; a thread that finds none free waits as for a locked database."""
 
 ADVISORY_LOCK = 0x636F727075
-"""The number of the lock under which PostgreSQL lets one process migrate at a time; any, but always the same."""
+"""The number of the lock under which PostgreSQL lets one write at a time, or migrate; any, but always the same."""
+
+SILENCE = 60.0
+"""Seconds after which PostgreSQL ends a writer that says nothing, such as one whose machine is gone: the others wait
+for it. What writes does what takes long before it begins."""
 
 BUSY, FULL, READ_ONLY, DAMAGED = (
     "another program holds it locked; let it finish, or end it, and try again",
@@ -139,6 +143,7 @@ class Database:
             event.listen(self.engine, "begin", _begin_sqlite)
         else:
             event.listen(self.engine, "connect", self._prepare_postgresql)
+            event.listen(self.engine, "begin", _begin_postgresql)
             self._readers = self.engine.execution_options(isolation_level="REPEATABLE READ")
         try:
             self._migrate()
@@ -154,7 +159,10 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A transaction that is committed, and on the disk, when the block has ended; or, with an error, not begun."""
+        """A transaction that is committed, and on the disk, when the block has ended; or, with an error, not begun.
+
+        One at a time, of all processes: what it reads is as it stays until it has written.
+        """
         with self._turn(), self._explained(), Session(self._writers) as session, session.begin():
             yield session
 
@@ -220,8 +228,6 @@ class Database:
                 self._write_ahead()
             with self.write() as session:
                 connection = session.connection()
-                if self.dialect == "postgresql":
-                    connection.execute(sql.select(sql.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
                 if self._revision(connection, known) != scripts.get_current_head():
                     config.attributes["connection"] = connection
                     command.upgrade(config, "head")
@@ -302,6 +308,14 @@ def _begin_sqlite(connection: Connection) -> None:
     # long the timeout; one that says so at its begin waits.
     writes = connection.get_execution_options().get("store_writes")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    # Else two that look whether something is there would both find that it is not, and both write it. Of 8 threads that
+    # report as fast as they can each waits 40 ms in the median, and without 18; by itself one waits no longer.
+    if connection.get_execution_options().get("store_writes"):
+        silence = sql.func.set_config("idle_in_transaction_session_timeout", str(round(1000 * SILENCE)), True)
+        connection.execute(sql.select(sql.func.pg_advisory_xact_lock(ADVISORY_LOCK), silence))
 
 
 def _reason(error: BaseException | None) -> str:

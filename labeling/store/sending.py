@@ -66,6 +66,13 @@ def count_unsent(database: Database, project: str) -> int:
     return _count(database, SampleRow.project == project, SampleRow.sent.is_(None), SampleRow.gold.is_(None))
 
 
+def anything_unsent(database: Database, project: str) -> bool:
+    """Whether there is a sample that was never sent, gold or not."""
+    query = sql.select(SampleRow.id).where(SampleRow.project == project, SampleRow.sent.is_(None)).limit(1)
+    with database.read() as session:
+        return session.scalar(query) is not None
+
+
 def set_drafts(database: Database, project: str, drafts: Mapping[str, tuple[str, str]]) -> None:
     """Notes each sample's draft: its text and the model that wrote it."""
     rows = [
@@ -158,6 +165,16 @@ def noted_tasks(database: Database, project: str) -> set[int]:
     query = sql.select(SampleRow.task_id).where(SampleRow.project == project, SampleRow.task_id.is_not(None))
     with database.read() as session:
         return {task for task in session.scalars(query) if task is not None}
+
+
+def last_task(database: Database, project: str) -> tuple[int, str] | None:
+    """The greatest number of a task that is noted, and its sample; None where none is."""
+    query = sql.select(SampleRow.task_id, SampleRow.id).where(
+        SampleRow.project == project, SampleRow.task_id.is_not(None)
+    )
+    with database.read() as session:
+        found = session.execute(query.order_by(SampleRow.task_id.desc()).limit(1)).tuples().first()
+    return None if found is None or found[0] is None else (found[0], found[1])
 
 
 def set_deleted(database: Database, project: str, tasks: Collection[int]) -> int:

@@ -1,19 +1,29 @@
 import json
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
-from flywheel.config import Config
+import flywheel.settle
+from flywheel.config import Config, Promote
 from flywheel.gate import gate
-from flywheel.promote import begin, promote, rollback
+from flywheel.live import pointer
+from flywheel.promote import Promoted, begin, promote, rollback
 from flywheel.settle import settle
 from flywheel.tables import Verdict
 from labeling.store.database import Database
+from tests.flywheel.canaries import canary, complain
 from tests.flywheel.models import settings, state
 from tests.flywheel.promotions import add_passed, current, forget, history, id_of
 from tests.flywheel.rows import HOUR, NOW
+from tests.labeling.conftest import plain
 from tests.trainer.talk.serve.conftest import write_model
 from trainer.checkpoint import MODEL, find
+from trainer.pointer import Pointer, write_pointer
 
 
 @pytest.fixture
@@ -167,3 +177,84 @@ def test_a_damaged_checkpoint_is_not_promoted(
 def test_the_pointer_names_its_promotion(database: Database, config: Config, three: list[Path]) -> None:
     begin(database, config, three[0], NOW)
     assert json.loads(config.current.read_text())["promotion"] == 1
+
+
+def test_a_file_that_is_written_late_says_what_the_last_promotion_said(
+    database: Database, config: Config, three: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def and_another_is_faster(file: Path, pointer: Pointer) -> None:
+        monkeypatch.undo()
+        begin(database, config, three[1], NOW)
+        write_pointer(file, pointer)
+
+    monkeypatch.setattr(flywheel.settle, "write_pointer", and_another_is_faster)
+    assert begin(database, config, three[0], NOW).checkpoint_id == id_of(three[0])
+    assert current(config) == id_of(three[1])
+    assert not settle(database, config)
+
+
+def test_what_is_promoted_while_a_restored_store_learns_of_the_file_stays(
+    database: Database, config: Config, three: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(database, config, three[0], NOW)
+    begin(database, config, three[1], NOW)
+    forget(database, 2)
+
+    def and_another_is_faster(*given: Any) -> Pointer | None:
+        found = pointer(*given)
+        monkeypatch.undo()
+        begin(database, config, three[2], NOW)
+        return found
+
+    monkeypatch.setattr(flywheel.settle, "pointer", and_another_is_faster)
+    settle(database, config)
+    assert current(config) == id_of(three[2])
+    assert [id for _, id, _ in history(database)] == [id_of(one) for one in three]
+
+
+# Two at once, on PostgreSQL, which lets both read before one writes
+
+Promotes = Callable[[Database], Promoted | None]
+
+
+def at_once(url: str, promotes: Promotes) -> list[Promoted]:
+    """What two come to who have both come as far as they can before either has written."""
+
+    def one(_: int) -> Promoted | None:
+        with Database(url) as database:
+            return promotes(database)
+
+    with psycopg.connect(plain(url)) as held, ThreadPoolExecutor(2) as threads:
+        held.execute("LOCK TABLE flywheel_promotions IN EXCLUSIVE MODE")  # may be read
+        both = [threads.submit(one, number) for number in range(2)]
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        while held.execute(waiting).fetchone() != (2,) and not any(each.done() for each in both):
+            time.sleep(0.02)
+        held.rollback()
+        return [found for each in both if (found := each.result()) is not None]
+
+
+def test_two_looks_at_a_bad_canary_at_once_take_back_the_canary_alone(
+    postgresql: str, config: Config, three: list[Path]
+) -> None:
+    config = config.model_copy(update={"promote": Promote(canary=0.1)})
+    with Database(postgresql) as database:
+        begin(database, config, three[0], NOW)
+        begin(database, config, three[1], NOW)
+        add_passed(database, "run", three[2], three[1])
+        promote(database, config, NOW)
+        complain(database, id_of(three[2]), 5)
+        found = at_once(postgresql, lambda own: promote(own, config, NOW + 2 * HOUR))
+        assert sorted((one.action, one.new) for one in found) == [("rollback", False), ("rollback", True)]
+        assert (current(config), canary(config)) == (id_of(three[1]), None)
+        assert [action for action, _, _ in history(database)] == ["promote", "promote", "canary", "rollback"]
+
+
+def test_a_run_that_two_promote_at_once_is_promoted_once(postgresql: str, config: Config, three: list[Path]) -> None:
+    with Database(postgresql) as database:
+        begin(database, config, three[0], NOW)
+        add_passed(database, "run", three[1], three[0])
+        found = at_once(postgresql, lambda own: promote(own, config, NOW))
+        assert sorted(one.new for one in found) == [False, True]
+        assert current(config) == id_of(three[1])
+        assert len(history(database)) == 2

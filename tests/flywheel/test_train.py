@@ -8,11 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sql
 
+import flywheel.train
 from flywheel.config import Config, Decide, Gate, Train
+from flywheel.dataset import build
 from flywheel.decide import decide
 from flywheel.label import admitted
 from flywheel.tables import Dataset, Decision, Run
@@ -156,6 +159,30 @@ def test_a_run_whose_processes_were_killed_goes_on_and_ends_as_another(database:
     ended = go_on(database, long)
     assert (ended.id, ended.state) == (run.id, "trained")
     assert checkpoint.read_about(checkpoint.find(long.folder / ended.path)).step == 400
+
+
+@pytest.mark.slow
+def test_a_correction_that_comes_while_the_data_is_read_begins_no_second_run(
+    database: Database, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decided(database, config)
+    others: list[Run | None] = []
+
+    def and_then_another_is_faster(*given: Any) -> Dataset:
+        found = build(*given)
+        monkeypatch.undo()
+        add_capitals(database, 1, 5)
+        admitted(database, config, NOW)
+        others.append(train(database, config, NOW))
+        return found
+
+    monkeypatch.setattr(flywheel.train, "build", and_then_another_is_faster)
+    ended = train(database, config, NOW)
+
+    (run,) = runs(database)
+    assert [one and one.id for one in (ended, *others)] == [run.id, run.id]
+    with database.read() as session:
+        assert len(session.get_one(Dataset, run.dataset).corrections) == 6
 
 
 @pytest.mark.slow

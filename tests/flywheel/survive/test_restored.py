@@ -7,11 +7,17 @@ from pathlib import Path
 import pytest
 
 from flywheel.config import Config, load
+from labeling.folder import Connection, Folder
+from labeling.kinds import KINDS
 from labeling.store.database import Database
-from tests.flywheel.round import correct
+from labeling.store.labels import get_project, read_samples
+from tests.flywheel.round import GOOD, correct, make_loop
 from tests.flywheel.rows import DAY, HOUR, NOW
 from tests.flywheel.survive.conftest import ORDER, TIMES, Undisturbed
 from tests.flywheel.survive.harness import came_to, copied, take
+from tests.flywheel.survive.people import report_more
+from tests.labeling.conftest import LabelStudio, label_studio, label_studio_template  # noqa: F401
+from tests.labeling.crowd import annotate
 from trainer.pointer import read_pointer
 
 pytestmark = pytest.mark.slow
@@ -57,6 +63,45 @@ def test_a_store_from_a_backup_of_before_a_step(step: str, undisturbed: Undistur
     before = came_to(config)
     assert take("tick", config, NOW + 20 * DAY)
     assert came_to(config) == before
+
+
+def test_what_people_were_asked_and_have_said_since_the_backup_is_known_again(
+    model: Path,
+    label_studio: LabelStudio,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    config = make_loop(tmp_path / "loop", model, reported=10)
+    Folder(config.labels, config.store).save_connection(Connection(label_studio.url, label_studio.admin.token))
+    assert take("collect", config, NOW)
+    assert take("label", config, NOW)
+    with Database(config.store) as database:
+        report_more(database, 5)
+    assert take("collect", config, NOW + HOUR)
+    shutil.copy(config.folder / "store.sqlite", tmp_path / "yesterday")
+    assert take("label", config, NOW + HOUR)
+    with Database(config.store) as database, database.read() as session:
+        samples = list(read_samples(session, config.label.project))
+    said = {"category": "wrong", "answer": GOOD, "refusal": "none"}
+    for person in label_studio.annotators[:2]:
+        with label_studio.client(person) as client:
+            for sample in samples:
+                annotate(client, KINDS["corrections"], sample, said)
+    assert take("label", config, NOW + DAY)
+    wanted = came_to(config)
+    for path in config.folder.glob("store.sqlite*"):
+        path.unlink()
+    shutil.copy(tmp_path / "yesterday", config.folder / "store.sqlite")
+
+    assert take("label", config, NOW + DAY)
+
+    with Database(config.store) as database, label_studio.client() as client:
+        there = get_project(database, config.label.project).remote_id
+        assert len(list(client.tasks(there, with_annotations=False))) == len(samples) == 15
+    found = came_to(config)
+    assert found == wanted
+    assert len(found["labels"]) == 30
+    assert take("admit", config, NOW + DAY)
+    assert len(came_to(config)["corrections"]) == sum(not held_out for _, _, held_out, _ in found["misbehaviours"])
 
 
 def test_a_folder_that_is_moved_goes_on(undisturbed: Undisturbed, tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 """Samples become tasks of a real server, each once, and tell nothing that labellers must not know."""
 
 import json
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from labeling.client import Client
 from labeling.kinds import KINDS
 from labeling.kinds.demonstrations import Demonstrations
 from labeling.kinds.kind import Json, Order
+from labeling.pull import pull
 from labeling.push import Pushed, PushError, push
 from labeling.rows import Rejected
 from labeling.sources import make_sample
@@ -21,9 +25,12 @@ from labeling.store.database import Database
 from labeling.store.labels import get_project
 from labeling.store.sending import noted_tasks
 from tests.labeling.conftest import LabelStudio
+from tests.labeling.crowd import annotate
 from tests.labeling.push.conftest import Make, check, comparison, question, questions, stored, tasks
 
 pytestmark = pytest.mark.slow
+
+RIGHT: Json = {"choice": "a", "margin": 1.0}
 
 
 # The plain way
@@ -101,11 +108,11 @@ def test_answers_are_shown_in_an_order_that_the_store_alone_knows(
 def test_gold_is_mixed_in_without_a_rate_and_not_missed_where_there_is_none(
     database: Database, client: Client, make: Make
 ) -> None:
-    make(database)
-    assert push(database, client, "p", questions(60)) == Pushed(pushed=60)
-    gold = [question(1000 + number, gold={"answer": "4"}) for number in range(3)]
+    make(database, "comparisons")
+    assert push(database, client, "p", [comparison(number) for number in range(60)]) == Pushed(pushed=60)
+    gold = [comparison(1000 + number, gold=RIGHT) for number in range(3)]
     assert push(database, client, "p", gold) == Pushed(waiting_gold=3)
-    found = push(database, client, "p", [question(number) for number in range(60, 98)])
+    found = push(database, client, "p", [comparison(number) for number in range(60, 98)])
     assert (found.pushed, found.gold, found.waiting_gold) in [(40, 2, 1), (39, 1, 2), (41, 3, 0)]
 
 
@@ -150,7 +157,7 @@ def test_what_is_too_much_for_one_import_goes_in_several(
 
 def test_gold_is_one_in_ten_and_looks_like_the_others(database: Database, client: Client, make: Make) -> None:
     project = make(database, "comparisons")
-    gold = [comparison(1000 + number, gold={"choice": "a", "margin": 1.0}) for number in range(30)]
+    gold = [comparison(1000 + number, gold=RIGHT) for number in range(30)]
     found = push(database, client, "p", [*gold, *(comparison(number) for number in range(180))], gold_rate=0.1)
     assert (found.pushed, found.gold, found.waiting_gold, found.missing_gold) in [(200, 20, 10, 0), (199, 19, 11, 0)]
     by_task = sorted((one for one in stored(database).values() if one.task_id), key=lambda one: one.task_id or 0)
@@ -166,12 +173,12 @@ def test_gold_is_one_in_ten_and_looks_like_the_others(database: Database, client
 
 
 def test_gold_that_is_missing_is_told_and_what_is_left_waits(database: Database, client: Client, make: Make) -> None:
-    make(database)
-    gold = question(1000, gold={"answer": "2000"})
-    found = push(database, client, "p", [gold, *questions(40)], gold_rate=0.2)
+    make(database, "comparisons")
+    gold = comparison(1000, gold=RIGHT)
+    found = push(database, client, "p", [gold, *(comparison(number) for number in range(40))], gold_rate=0.2)
     assert (found.pushed, found.gold) == (41, 1)
     assert found.missing_gold in (9, 10)
-    assert push(database, client, "p", [question(1001, gold={"answer": "2002"})]).waiting_gold == 1
+    assert push(database, client, "p", [comparison(1001, gold=RIGHT)]).waiting_gold == 1
 
 
 def test_a_rate_that_is_none_is_refused_before_anything_is_stored(
@@ -249,6 +256,108 @@ def test_a_changed_interface_that_needs_other_fields_is_told(database: Database,
         push(database, client, "p", questions(30))
     client.update_project(project.remote_id, label_config=project.config)
     assert push(database, client, "p", questions(30)) == Pushed(already=30, pushed=30)
+
+
+# A store that was restored from a backup
+
+
+def file_of(database: Database) -> Path:
+    return Path(str(database.engine.url.database))
+
+
+@contextmanager
+def forgetting(database: Database) -> Iterator[None]:
+    """The store is afterwards as it was before: it is restored from a backup."""
+    copy = file_of(database).with_suffix(".backup")
+    with closing(sqlite3.connect(file_of(database))) as store, closing(sqlite3.connect(copy)) as backup:
+        store.backup(backup)
+    yield
+    database.engine.dispose()
+    for left in file_of(database).parent.glob(f"{file_of(database).name}-*"):
+        left.unlink()
+    copy.replace(file_of(database))
+
+
+@pytest.mark.parametrize("before", [3, 0])
+def test_what_was_sent_after_the_backup_is_known_again_and_its_labels_come(
+    before: int, database: Database, client: Client, make: Make
+) -> None:
+    project = make(database)
+    push(database, client, "p", questions(before))
+    pull(database, client, "p")
+    with forgetting(database):
+        push(database, client, "p", questions(5))
+        asked = stored(database)[question(4).id]
+        annotate(client, KINDS["demonstrations"], asked, {"answer": "8", "refusal": "none"})
+    told: list[str] = []
+    again = push(database, client, "p", questions(5), say=told.append)
+    assert again == Pushed(already=before, arrived=5 - before)
+    assert told == [
+        f"{5 - before} tasks had been sent that the store did not know of, as after its restoration from a backup; "
+        "they are not sent again"
+    ]
+    check(client, database, project, 5)
+    found = pull(database, client, "p")
+    assert (found.new, found.reasons) == (1, {})
+    assert push(database, client, "p", questions(6)) == Pushed(already=5, pushed=1)
+    check(client, database, project, 6)
+
+
+def test_gold_that_was_sent_after_the_backup_is_not_sent_again(database: Database, client: Client, make: Make) -> None:
+    project = make(database, "comparisons")
+    push(database, client, "p", [comparison(1000, gold=RIGHT)])
+    rows = [comparison(number) for number in range(40)]
+    with forgetting(database):
+        assert push(database, client, "p", rows).gold == 1
+    again = push(database, client, "p", rows)
+    assert (again.pushed, again.arrived, again.waiting_gold) == (0, 41, 0)
+    check(client, database, project, 41)
+
+
+def test_a_number_that_label_studio_gave_again_after_the_backup_hides_no_task(
+    database: Database, client: Client, make: Make
+) -> None:
+    project = make(database)
+    push(database, client, "p", questions(3))
+    gone = {one.id: one.task_id for one in stored(database).values()}
+    with forgetting(database):
+        for number in sorted(filter(None, gone.values()))[1:]:
+            client.delete_task(number)
+        push(database, client, "p", questions(5))
+    again = push(database, client, "p", questions(5))
+    assert (again.pushed, again.arrived) == (0, 2)
+    found = tasks(client, project)
+    assert {task["id"] for task in found} == {one.task_id for one in stored(database).values() if one.task_id}
+    assert len({task["data"]["ref"] for task in found}) == len(found) == 3
+
+
+def test_tasks_that_somebody_added_in_the_page_are_left_alone(database: Database, client: Client, make: Make) -> None:
+    project = make(database)
+    push(database, client, "p", questions(2))
+    own = [{key: value for key, value in tasks(client, project)[0]["data"].items() if key != "ref"}]
+    client.import_tasks(project.remote_id, [{"data": data} for data in own * 2])
+    assert push(database, client, "p", questions(3)) == Pushed(already=2, pushed=1)
+    assert len(tasks(client, project)) == 5
+
+
+def test_where_nothing_was_forgotten_one_task_is_looked_at(
+    database: Database, client: Client, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(database)
+    push(database, client, "p", questions(30))
+    seen: list[int] = []
+    listed = client.tasks
+
+    def noting(*asked: Any, **how: Any) -> Iterator[Json]:
+        for task in listed(*asked, **how):
+            seen.append(task["id"])
+            yield task
+
+    monkeypatch.setattr(client, "tasks", noting)
+    push(database, client, "p", questions(60))
+    assert len(seen) == 1
+    push(database, client, "p", questions(60))
+    assert len(seen) == 1
 
 
 class Faulty(Demonstrations):

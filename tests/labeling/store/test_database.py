@@ -18,11 +18,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
 
 import flywheel.tables  # noqa: F401  the tables of all parts are compared
-import labeling.store.labels  # noqa: F401
+import labeling.store.database
+import labeling.store.labels
 from labeling.store.database import Base, Database, StoreBusyError, StoreError
-from labeling.store.reports import Report, add_report, read_reports, reports
+from labeling.store.reports import Report, ReportRow, add_report, read_reports, reports
 
 SECRET = "hunter2"
 
@@ -276,6 +278,57 @@ def test_connections_that_are_all_in_use_are_waited_for_no_longer_than_the_timeo
         for connection in held:
             connection.close()
         assert reports(database) == []
+
+
+# One writer at a time
+
+
+def there_already(session: Session, given: Report) -> bool:
+    return any(one.description == given.description for one in read_reports(session))
+
+
+def add_unless_there(database: Database, given: Report) -> bool:
+    with database.write() as session:
+        if there := there_already(session, given):
+            return not there
+        session.add(ReportRow(**vars(given)))
+    return True
+
+
+def test_who_looks_before_writing_sees_what_another_has_written(url: str) -> None:
+    with Database(url) as one, Database(url) as other, ThreadPoolExecutor(1) as threads:
+        with one.write() as session:
+            assert not there_already(session, report("first"))
+            second = threads.submit(add_unless_there, other, report("first"))
+            time.sleep(0.3)  # enough to look and to write, were it let in
+            assert not second.done()
+            session.add(ReportRow(**vars(report("first"))))
+        assert not second.result()
+        assert len(reports(one)) == 1
+
+
+def test_a_writer_waits_for_another_no_longer_than_the_timeout_and_a_reader_for_none(url: str) -> None:
+    with Database(url, busy_timeout=0.3) as database, Database(url) as other:
+        with other.write() as session:
+            session.connection()
+            with pytest.raises(StoreBusyError, match="another program holds it locked"):
+                add_report(database, report())
+            assert reports(database) == []
+        assert add_report(database, report())
+
+
+def test_a_writer_that_hangs_is_ended_by_postgresql_and_has_written_nothing(
+    postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Database(postgresql) as hung, Database(postgresql) as database:
+        monkeypatch.setattr(labeling.store.database, "SILENCE", 0.3)
+        with pytest.raises(StoreError), hung.write() as session:
+            session.add(ReportRow(**vars(report("hung"))))
+            session.flush()
+            monkeypatch.undo()
+            assert add_report(database, report("after it"))  # which waits until then
+        assert [one.description for one in reports(database)] == ["after it"]
+        assert add_report(hung, report("again"))
 
 
 # Full, read-only, lost
