@@ -77,7 +77,8 @@ def corpus_refresh() -> None:
         log.info("%s: %s of %s, by %s", *(plan[name] for name in ("month", "corpus", "archives", "recipe")))
         return plan
 
-    @task(execution_timeout=timedelta(hours=48))
+    # One at a time: a back-fill's runs are not held to the DAG's one, but are ten at once.
+    @task(max_active_tis_per_dag=1, execution_timeout=timedelta(hours=48))
     def run(plan: Plan, *, params: Any = None) -> None:
         options = ["--no-report", *(["--replace"] if params["replace"] else [])]
         corpuscle("run", plan["recipe"], "--input", plan["archives"], "--output", plan["corpus"], *options)
@@ -89,7 +90,7 @@ def corpus_refresh() -> None:
         link(page)
         return str(page)
 
-    @task(execution_timeout=timedelta(hours=6))
+    @task(max_active_tis_per_dag=1, execution_timeout=timedelta(hours=6))
     def index(plan: Plan) -> list[Step]:
         return take("index", plan["month"])
 

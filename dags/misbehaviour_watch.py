@@ -5,11 +5,13 @@ Every few minutes:
 1. **collect** takes what people and the red team reported, failed evaluations and what the monitors suspect, and sorts
    it into clusters;
 2. **label** sends what is new to people in Label Studio, and fetches what they have said;
-3. where something is new, `misbehaviours` or `corrections` wakes **retrain**.
+3. **canary** looks at a canary, whatever became of the others: one that people report too often ends, and one whose
+   hours are over takes over;
+4. where something is new, `misbehaviours` or `corrections` wakes **retrain**.
 
-A skipped *announce* means that there was nothing new. While Label Studio is away, *label* fails and is tried again;
-*collect* goes on. Where none was ever connected, nobody is asked. The settings are in `flywheel.yaml`, under `collect`
-and `label`.
+A skipped *announce* means that there was nothing new, a skipped *canary* that people talk to the same as before. While
+Label Studio is away, *label* fails and is tried again; *collect* goes on. Where none was ever connected, nobody is
+asked. The settings are in `flywheel.yaml`, under `collect`, `label` and `promote`.
 """
 
 import sys
@@ -20,7 +22,7 @@ from airflow.sdk import DeltaTriggerTimetable, dag, task
 
 sys.path.append(str(Path(__file__).parent))  # as Airflow has it, but for a bare DagBag
 
-from corpuscle_dags.assets import CORRECTIONS, MISBEHAVIOURS, announce
+from corpuscle_dags.assets import CHECKPOINT, CORRECTIONS, MISBEHAVIOURS, announce
 from corpuscle_dags.commands import Step, take
 from corpuscle_dags.schedule import LOOP, defaults, every
 
@@ -42,6 +44,11 @@ def misbehaviour_watch() -> None:
     def label() -> list[Step]:
         return take("label", "--if-connected")
 
+    # Not in `retrain` alone, where nothing is looked at behind a step that failed. It finishes a stopped promotion too.
+    @task(pool=LOOP, outlets=[CHECKPOINT])
+    def canary(*, outlet_events: Any = None) -> None:
+        announce(CHECKPOINT, take("promote"), outlet_events)
+
     @task(outlets=[MISBEHAVIOURS])
     def announce_misbehaviours(steps: list[Step], *, outlet_events: Any = None) -> None:
         announce(MISBEHAVIOURS, steps, outlet_events)
@@ -54,6 +61,7 @@ def misbehaviour_watch() -> None:
     collected >> labelled
     announce_misbehaviours(collected)
     announce_corrections(labelled)
+    canary()
 
 
 misbehaviour_watch()

@@ -76,7 +76,7 @@ def retrain() -> None:
     def gate() -> list[Step]:
         return take("gate")
 
-    @task(trigger_rule="none_failed")
+    @task(pool=LOOP, trigger_rule="none_failed")
     def promote() -> list[Step]:
         return take("promote")
 

@@ -7,18 +7,20 @@ EVALUATED: {"prompt" or "messages", "answer", "expected" (a text) or "check" (`f
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
+import sqlalchemy as sql
 from sqlalchemy.dialects import postgresql, sqlite
 
 from flywheel.cases import check_fault, held_out, misbehaviour_id, still_bad
 from flywheel.cluster import cluster
 from flywheel.config import Config
-from flywheel.monitors import Suspicion, shift, watch
+from flywheel.monitors import NEW_PHRASE, Suspicion, shift, watch
 from flywheel.sampled import Exchange, distinct, exchange, files, read, rows, split
 from flywheel.tables import Misbehaviour
 from labeling.kinds.kind import InvalidSampleError
@@ -166,13 +168,17 @@ def failed(path: Path) -> Iterator[Found | Rejected]:
 
 
 def monitored(
-    traffic: Iterable[Path], reference: Path | None = None, newest: str | None = None
+    traffic: Iterable[Path],
+    reference: Path | None = None,
+    newest: str | None = None,
+    told: Mapping[str, Set[str]] = MappingProxyType({}),
 ) -> Iterator[Found | Rejected]:
     """What the monitors suspect in sampled traffic, masked: a leak that is collected would be another.
 
     Phrases are compared with the `reference`; without one, what the checkpoint `newest` says with what is usual
-    (`flywheel.sampled.split`). Of such a phrase EXAMPLES answers are told, and they have no check: nobody has chosen
-    what is usual, and what the loop has mended is new too, so a case that forbids it might forbid the right answer.
+    (`flywheel.sampled.split`). Of such a phrase EXAMPLES answers are told, those first that were `told` before (ids, by
+    phrase), and they have no check: nobody has chosen what is usual, and what the loop has mended is new too, so a case
+    that forbids it might forbid the right answer.
     """
     exchanges: list[Exchange] = []
     before: list[Exchange] = []
@@ -184,12 +190,14 @@ def monitored(
         yield _suspected(suspicion)
     if reference is None and newest is not None:
         now, usual = split(exchanges, newest)
-        found: defaultdict[str, list[Suspicion]] = defaultdict(list)
+        found: defaultdict[str, dict[str, Found]] = defaultdict(dict)
         for suspicion in shift(distinct(now), distinct(usual)):
-            found[suspicion.note].append(replace(suspicion, check=None))
-        for same in found.values():
-            same.sort(key=lambda one: misbehaviour_id(one.exchange.prompt, one.exchange.answer))
-            yield from map(_suspected, same[:EXAMPLES])
+            one = _suspected(replace(suspicion, check=None))
+            found[_phrase(one.note)][misbehaviour_id(one.prompt, one.answer)] = one
+        for phrase, same in found.items():
+            known = told.get(phrase, frozenset())
+            further = sorted(same.keys() - known)[: max(0, EXAMPLES - len(known))]
+            yield from (same[id] for id in (*sorted(same.keys() & known), *further))
 
 
 def _everything(database: Database, config: Config) -> Iterator[Found | Rejected]:
@@ -198,7 +206,8 @@ def _everything(database: Database, config: Config) -> Iterator[Found | Rejected
     for path in dict.fromkeys([*own, *config.collect.evaluations]):
         yield from failed(path)
     if traffic := files(config):
-        yield from monitored(traffic, config.collect.reference, _newest(database))
+        newest = _newest(database)
+        yield from monitored(traffic, config.collect.reference, newest, _told(database, newest))
 
 
 def _newest(database: Database) -> str | None:
@@ -209,6 +218,25 @@ def _newest(database: Database) -> str | None:
         found = live(session)
         row = found.canary or found.current
         return None if row is None else row.checkpoint_id
+
+
+def _told(database: Database, checkpoint: str | None) -> dict[str, set[str]]:
+    """The answers of a checkpoint that were collected for a new phrase, by phrase."""
+    query = sql.select(Misbehaviour.id, Misbehaviour.note).where(
+        Misbehaviour.source == "monitor",
+        Misbehaviour.source_ref == NEW_PHRASE,
+        Misbehaviour.checkpoint_id == checkpoint,
+    )
+    told: defaultdict[str, set[str]] = defaultdict(set)
+    with database.read() as session:
+        for id, note in session.execute(query).tuples():
+            told[_phrase(note)].add(id)
+    return told
+
+
+def _phrase(note: str) -> str:
+    """The phrase that a note of the monitor of phrases quotes, without its counts, which change."""
+    return note.partition('": in ')[0]
 
 
 def _read(path: Path, exchanges: list[Exchange]) -> Iterator[Rejected]:

@@ -90,7 +90,7 @@ def judge(group: Group, rule: Rule) -> Finding:
     difference = (bad_after - bad_before) / count if count else None
     few = count < rule.minimum_cases
     p_worse = p / 2 if broken > mended else 1.0
-    tolerance = rule.tolerance if group.tolerance is None else group.tolerance
+    tolerance = _tolerance(group, rule)
     if difference is None:
         verdict = INSUFFICIENT
     elif difference > tolerance and (not few or p_worse < 1 - rule.confidence):
@@ -128,18 +128,27 @@ def pooled(groups: Sequence[Group], rule: Rule) -> Group | None:
     """The clusters and evaluations that have too few cases, as one; None where that would be a group or none.
 
     Or a hundred clusters of one case each could all break unseen. Targets are left out: what one gains would hide what
-    others lose.
+    others lose. Together they may get worse by what each may, case by case.
     """
     small = [group for group in groups if not group.target and 0 < len(group.before) < rule.minimum_cases]
     if len(small) < 2:
         return None
+    allowed = None
+    if any(group.tolerance is not None for group in small):
+        cases = sum(len(group.before) for group in small)
+        allowed = sum(len(group.before) * _tolerance(group, rule) for group in small) / cases
     return Group(
         id="small",
         name=f"the {len(small)} groups with few cases together",
         target=False,
         before=tuple(bad for group in small for bad in group.before),
         after=tuple(bad for group in small for bad in group.after),
+        tolerance=allowed,
     )
+
+
+def _tolerance(group: Group, rule: Rule) -> float:
+    return rule.tolerance if group.tolerance is None else group.tolerance
 
 
 def reasons(

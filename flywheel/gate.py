@@ -221,6 +221,8 @@ def _targets(session: Session, dataset: Dataset) -> tuple[frozenset[str], str]:
 
 def _verdict_id(task: _Task, config: Config) -> str:
     gate = config.gate.model_dump(mode="json", exclude={"held_out", "evaluation"})
+    if not config.gate.tolerances:
+        del gate["tolerances"]  # which earlier verdicts did not know
     said = [task.run, task.checkpoint.id, task.base.id, sorted(task.targets), digest(task.cases.cases), gate]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 

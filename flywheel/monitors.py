@@ -40,6 +40,10 @@ SHORT = 12
 _STANDS = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
 
 
+NEW_PHRASE = "new phrase"
+"""The monitor of phrases, by name."""
+
+
 @dataclass(frozen=True)
 class Suspicion:
     """What a monitor says of an exchange's answer. `check` is there where a machine can tell that it is mended."""
@@ -82,7 +86,7 @@ def shift(traffic: Sequence[Exchange], reference: Sequence[Exchange]) -> Iterato
         if carried:
             phrase = min(carried, key=lambda each: (phrases[each].p, -len(each), each))
             check: Json = {"kind": "avoids", "texts": [phrase]}
-            yield Suspicion("new phrase", one, "other", f'"{phrase}": {phrases[phrase]}', check)
+            yield Suspicion(NEW_PHRASE, one, "other", f'"{phrase}": {phrases[phrase]}', check)
 
 
 def contradiction(answers: Sequence[str]) -> list[str]:

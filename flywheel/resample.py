@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
-from flywheel.cases import misbehaviour_id
+from flywheel.cases import leaked, misbehaviour_id
 from flywheel.config import Config
 from flywheel.monitors import contradiction
 from flywheel.sampled import RESAMPLED, Exchange, files, read
-from labeling.masking import mask
+from labeling.masking import mask, mask_json
 from labeling.rows import Rejected
 from trainer.checkpoint import write_whole
 
@@ -73,7 +73,7 @@ def draw(config: Config, checkpoint: str) -> list[Exchange]:
     """Which questions are asked again: of those that this checkpoint answered within a day of the newest, drawn by
     their words."""
     paths = [path for path in files(config) if path.name != RESAMPLED] if config.collect.resampled else []
-    found = [one for path in paths for one in read(path) if not isinstance(one, Rejected)]
+    found = [_masked(one) for path in paths for one in read(path) if not isinstance(one, Rejected)]
     times = [one.time for one in found if one.checkpoint_id == checkpoint and one.time is not None]
     if not times:
         return []
@@ -81,6 +81,12 @@ def draw(config: Config, checkpoint: str) -> list[Exchange]:
     own = [one for one in found if one.checkpoint_id == checkpoint and one.time is not None and one.time >= since]
     questions = {_key(one): one for one in own}
     return [questions[key] for key in sorted(questions)[: config.collect.resampled]]
+
+
+def _masked(one: Exchange) -> Exchange:
+    """As the server keeps it; a file of the operator's own may not be masked."""
+    leaks = max(one.leaks, len(leaked(one.prompt, one.answer)))
+    return replace(one, prompt=mask_json(one.prompt), answer=mask(one.answer), leaks=leaks)
 
 
 def _known(path: Path) -> list[Exchange]:

@@ -5,7 +5,7 @@ JSON Lines: {"prompt" or "messages", "answer", "resamples"? (further answers to 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ def exchange(row: Row) -> Exchange:
 
 
 def distinct(exchanges: Iterable[Exchange]) -> list[Exchange]:
-    """Each prompt with its answer once: of the same ones that with the most resamples.
+    """Each prompt with its answer once: of the same ones that with the most resamples, and the most that any leaked.
 
     A file that was written twice, or a question that many ask and that is answered alike, would look like a phrase
     that is on the rise.
@@ -112,8 +112,10 @@ def distinct(exchanges: Iterable[Exchange]) -> list[Exchange]:
     found: dict[str, Exchange] = {}
     for one in exchanges:
         id = misbehaviour_id(one.prompt, one.answer)
-        if id not in found or len(found[id].resamples) < len(one.resamples):
-            found[id] = one
+        same = found.get(id, one)
+        # Masked alike, one may have given away another's address and one the user's own.
+        leaks = max(same.leaks, one.leaks)
+        found[id] = replace(one if len(same.resamples) < len(one.resamples) else same, leaks=leaks)
     return list(found.values())
 
 
@@ -142,9 +144,11 @@ def split(exchanges: Sequence[Exchange], checkpoint: str) -> tuple[list[Exchange
 
 
 def _time(value: object) -> datetime | None:
-    """None for what tells no time: a file of the operator's own may mean something else by the name."""
+    """None for what tells no time: a file of the operator's own may mean something else by the name, or by a year 1
+    that it is not known."""
     try:
         found = datetime.fromisoformat(str(value))
     except ValueError:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    found = found if found.tzinfo else found.replace(tzinfo=UTC)
+    return found if found.year >= 1970 else None

@@ -89,7 +89,7 @@ def export(database: Database, name: str, folder: Path, rule: Rule | None = None
     left_out, ids, samples = Counter[str](), set[str](), 0
     paths = {kind: (f"{kind}.jsonl", f"{kind}.parquet") for kind in KINDS}
     index = f"{INDEX}.jsonl"
-    with together(folder, [*chain.from_iterable(paths.values()), index]) as parts:
+    with together(folder, [index, *chain.from_iterable(paths.values())]) as parts:
         with ExitStack() as stack:
             files = {
                 kind: JsonLines(stack.enter_context(text_file(parts[lines]))) for kind, (lines, _) in paths.items()

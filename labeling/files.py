@@ -1,5 +1,7 @@
 """Files that are there whole, all of them, or as they were before."""
 
+import errno
+import fcntl
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -24,26 +26,43 @@ class JsonLines:
 def together(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Path]]:
     """Where to write the files `names` of `folder`, which is made, each by its name.
 
-    When the block has ended they are in their places, on the disk; what was not written is not in the folder any more.
-    After an error in the block, or a full disk, the old ones are as they were. Raises OSError.
+    When the block has ended they are in their places, on the disk, in the order of `names`; what was not written is not
+    in the folder any more. After an error in the block, or a full disk, the old ones are as they were; a kill between
+    two of them leaves the first ones new. Who comes to a folder that another fills waits. Raises OSError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     parts = {name: folder / f".{name}.part" for name in names}
+    with _alone(folder) as handle:
+        for name in names:
+            if (folder / name).is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(folder / name))
+        try:
+            for part in parts.values():
+                part.unlink(missing_ok=True)  # of a program that was killed
+            yield parts
+            written = {name for name, part in parts.items() if part.exists()}
+            for name in written:
+                _sync(parts[name])
+            for name, part in parts.items():
+                if name in written:
+                    part.replace(folder / name)
+                else:
+                    (folder / name).unlink(missing_ok=True)
+            os.fsync(handle)
+        finally:
+            for part in parts.values():
+                part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[int]:
+    """Holds the folder's lock; gives its handle."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        for part in parts.values():
-            part.unlink(missing_ok=True)  # of a program that was killed
-        yield parts
-        written = {name for name, part in parts.items() if part.exists()}
-        for name in written:
-            _sync(parts[name])
-        for name, part in parts.items():
-            if name in written:
-                part.replace(folder / name)
-            else:
-                (folder / name).unlink(missing_ok=True)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle
     finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
+        os.close(handle)
 
 
 @contextmanager

@@ -23,9 +23,12 @@ NOT_OURS = ("AIRFLOW", "_AIRFLOW", "CORPUSCLE_AIRFLOW", "PYTHON", "VIRTUAL_ENV")
 CORPUSCLE_AIRFLOW_POSTGRES has a password, which Airflow gets in a variable of its own and the DAGs' commands need not.
 """
 
-
 SQLITE_TIMEOUT = 30
 """Seconds for which a write waits for another's. With SQLite's own 5 a busy machine answered events with status 500."""
+
+ORPHANS, SILENCE = 60, 120
+"""Seconds after which tasks of a killed Airflow begin again under the next one, and after which a task that is silent
+was killed. Airflow has 300 for both; a living task is heard every 5 seconds, and one write may wait SQLITE_TIMEOUT."""
 
 
 def variables(home: Home) -> dict[str, str]:
@@ -53,6 +56,8 @@ def variables(home: Home) -> dict[str, str]:
         "DAG_PROCESSOR__PARSING_PROCESSES": "1",
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",  # the files are the package's, and do not change
         "LOGGING__BASE_LOG_FOLDER": str(home.path / "logs"),
+        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": str(ORPHANS),
+        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(SILENCE),
         "USAGE_DATA_COLLECTION__ENABLED": "False",
     }
     settings |= _database(home)

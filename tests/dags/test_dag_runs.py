@@ -13,16 +13,21 @@ import pytest
 import sqlalchemy as sql
 
 from flywheel.collect import collect
-from flywheel.config import Config
+from flywheel.config import Config, load
 from flywheel.decide import decide
 from flywheel.label import admitted
+from flywheel.promote import begin, promote
 from flywheel.tables import Dataset, Measurement, Run
 from labeling.store.database import Database
 from pipeline.manifest import read_manifest
 from tests.conftest import Page, write_warc
 from tests.dags.conftest import Airflow
+from tests.flywheel.canaries import canary, complain
+from tests.flywheel.promotions import add_passed, id_of
 from tests.flywheel.round import REPORTED, correct, make_loop, write_bad_model
 from tests.pipeline.conftest import RECIPE
+from tests.trainer.talk.serve.conftest import write_model
+from trainer.checkpoint import find
 from trainer.pointer import read_pointer
 
 pytestmark = pytest.mark.slow
@@ -59,6 +64,7 @@ def test_reports_become_a_better_checkpoint_by_the_dags_alone(airflow: Airflow, 
         "label": "success",
         "announce_misbehaviours": "success",
         "announce_corrections": "skipped",
+        "canary": "skipped",
     }
     assert f"collect: {REPORTED} new misbehaviours" in airflow.events("misbehaviours")[-1]["said"]
     assert "no Label Studio server is connected: nobody is asked" in watched.said
@@ -168,7 +174,8 @@ def test_each_month_has_its_corpus_and_a_repetition_makes_nothing(
     (loop.folder / "small.yaml").write_text(RECIPE)
     settings = loop.folder / "flywheel.yaml"
     settings.write_text(settings.read_text() + 'schedule: {recipe: small.yaml, crawl: "crawl/{month}/*.warc.gz"}\n')
-    write_warc(loop.folder / "crawl/2026-01/pages.warc.gz", sample_pages[:70])
+    write_warc(loop.folder / "crawl/2026-01/pages.warc.gz", sample_pages[:50])
+    write_warc(loop.folder / "crawl/2026-01/more.warc.gz", sample_pages[50:70])
     write_warc(loop.folder / "crawl/2026-02/pages.warc.gz", sample_pages[70:])
     corpora = loop.folder / "corpora"
 
@@ -202,18 +209,60 @@ def test_each_month_has_its_corpus_and_a_repetition_makes_nothing(
     assert "is up to date" in again.said
     assert shards() == made
 
+    # An archive is gone: without a person's word for it the run would fail, and the corpus stay as it is.
+    more = kept("2026-01")
+    (loop.folder / "crawl/2026-01/more.warc.gz").unlink()
+    word = json.dumps({"month": "2026-01", "replace": True})
+    replaced = airflow.test("corpus_refresh", loop.folder, "-c", word)
+    assert set(replaced.states.values()) == {"success"}, replaced.said[-3000:]
+    assert 0 < kept("2026-01") < more
+    assert (corpora / "current").readlink() == Path("2026-02")
+
+
+def test_a_bad_canary_ends_though_another_step_fails(airflow: Airflow, tmp_path: Path) -> None:
+    folder = tmp_path / "loop"
+    folder.mkdir()
+    (folder / "flywheel.yaml").write_text("promote: {canary: 0.1}\n")
+    (folder / "labels").mkdir()
+    (folder / "labels/connection.json").write_text("damaged")
+    config = load(folder)
+    models = [find(write_model(tmp_path / name, seed)) for seed, name in enumerate(("first", "second"))]
+    with Database(config.store) as database:
+        begin(database, config, models[0], datetime.now(UTC))
+        add_passed(database, "run", models[1], models[0])
+        promote(database, config, datetime.now(UTC))
+        tried = canary(config)
+        assert tried is not None
+        assert tried.id == id_of(models[1])
+        complain(database, tried.id, 5, created=datetime.now(UTC))
+    ran = airflow.test("misbehaviour_watch", folder)
+    assert ran.states == {
+        "collect": "success",
+        "label": "failed",
+        "announce_misbehaviours": "success",
+        "announce_corrections": "upstream_failed",
+        "canary": "success",
+    }
+    assert airflow.state("misbehaviour_watch") == "failed"
+    assert (read_pointer(config.current).id, canary(config)) == (id_of(models[0]), None)
+    assert "people report the canary too often" in airflow.events("checkpoint")[-1]["said"]
+
 
 def test_a_task_that_failed_for_good_tells_people(airflow: Airflow, loop: Config) -> None:
     heard = loop.folder / "heard"
-    more = {"CORPUSCLE": "/no/such/corpuscle", "CORPUSCLE_ALERT": f"tee {heard}"}
+    more = {"CORPUSCLE": "/no/such/corpuscle", "CORPUSCLE_ALERT": f"tee -a {heard}"}
     ran = airflow.test("misbehaviour_watch", loop.folder, **more)
     assert ran.states == {
         "collect": "failed",
         "label": "upstream_failed",
         "announce_misbehaviours": "upstream_failed",
         "announce_corrections": "upstream_failed",
+        "canary": "failed",
     }
-    told = json.loads(heard.read_text())
-    assert (told["dag"], told["task"], told["attempt"]) == ("misbehaviour_watch", "collect", 1)
-    assert "/no/such/corpuscle can't be started" in told["what"]
-    assert [json.loads(line) for line in (loop.folder / "alerts.jsonl").read_text().splitlines()] == [told]
+    told = [json.loads(line) for line in heard.read_text().splitlines()]
+    assert {(one["dag"], one["task"], one["attempt"]) for one in told} == {
+        ("misbehaviour_watch", "collect", 1),
+        ("misbehaviour_watch", "canary", 1),
+    }
+    assert all("/no/such/corpuscle can't be started" in one["what"] for one in told)
+    assert [json.loads(line) for line in (loop.folder / "alerts.jsonl").read_text().splitlines()] == told

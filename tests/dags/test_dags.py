@@ -37,6 +37,7 @@ found = {
                     "outlets": [asset.name for asset in task.outlets],
                     "rule": str(task.trigger_rule),
                     "teardown": task.is_teardown,
+                    "at_once": task.max_active_tis_per_dag,
                 }
                 for task in dag.tasks
             },
@@ -95,9 +96,9 @@ def test_two_trainings_never_meet(dags: dict[str, Any]) -> None:
 
 
 def test_steps_that_several_dags_take_go_one_after_the_other(dags: dict[str, Any]) -> None:
-    together = {name for name, task in tasks(dags) if name.endswith((".collect", ".label"))}
+    together = {name for name, task in tasks(dags) if name.endswith((".collect", ".label", ".canary", ".promote"))}
     assert {task["pool"] for name, task in tasks(dags) if name in together} == {"loop"}
-    assert len(together) == 4
+    assert len(together) == 6
 
 
 def test_training_itself_is_behind_the_short_circuit(dags: dict[str, Any]) -> None:
@@ -115,6 +116,11 @@ def test_the_status_comes_whatever_failed_and_does_not_make_a_run_green(dags: di
     assert [name for name, task in tasks(dags) if task["teardown"]] == ["nightly_evaluation.status"]
 
 
+def test_a_backfill_makes_one_corpus_at_a_time(dags: dict[str, Any]) -> None:
+    """A back-fill has ten runs at once, whatever the DAG says; two indexes would both set `corpora/current`."""
+    assert {name for name, task in dags["corpus_refresh"]["tasks"].items() if task["at_once"] == 1} == {"run", "index"}
+
+
 def test_what_people_say_of_pages_is_fetched_with_their_labels(dags: dict[str, Any]) -> None:
     assert dags["label_sync"]["tasks"]["pages"]["pool"] == "loop"
 
@@ -130,6 +136,7 @@ def test_who_wakes_whom(dags: dict[str, Any]) -> None:
     assert {name: task["outlets"] for name, task in tasks(dags) if task["outlets"]} == {
         "misbehaviour_watch.announce_misbehaviours": ["misbehaviours"],
         "misbehaviour_watch.announce_corrections": ["corrections"],
+        "misbehaviour_watch.canary": ["checkpoint"],
         "label_sync.announce": ["corrections"],
         "retrain.announce": ["checkpoint"],
         "nightly_evaluation.announce": ["misbehaviours"],

@@ -432,6 +432,17 @@ def test_of_a_phrase_that_is_new_by_itself_the_same_few_answers_are_told(databas
     assert collect(database, config, NOW) == Collected({}, EXAMPLES, 0, ())
 
 
+def test_of_such_a_phrase_no_more_are_told_as_further_answers_come(database: Database, config: Config) -> None:
+    promoted(database, "new")
+    usual, now = answered("old", 400, "It is so", 9), answered("new", 300, "Buy Zap")
+    lines(config.folder / TRAFFIC, *usual, *now[:60])
+    assert collect(database, config, NOW).new == {"monitor": EXAMPLES}
+    lines(config.folder / TRAFFIC, *usual, *now)
+    assert collect(database, config, NOW).new == {}
+    lines(config.folder / TRAFFIC, *usual, *now[60:])
+    assert collect(database, config, NOW) == Collected({}, 0, 0, ())
+
+
 def test_the_share_that_is_held_out_is_drawn_once(database: Database, config: Config) -> None:
     for number in range(200):
         add_report(database, report(f"What is {number} and one?", "Seven."))

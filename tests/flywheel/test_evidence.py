@@ -191,6 +191,18 @@ def test_what_a_small_target_gains_hides_nothing_that_others_lose() -> None:
     assert len(pool.before) == 6
 
 
+def test_small_groups_with_tolerances_of_their_own_may_together_get_worse_by_these() -> None:
+    wide = replace(group(broken=6, target=False), tolerance=1.0)
+    pool = pooled([wide, group(good=1, target=False, id="b")], RULE)
+    assert pool is not None
+    assert pool.tolerance == pytest.approx((6 * 1.0 + 1 * RULE.tolerance) / 7)
+    assert judge(pool, RULE).verdict == INSUFFICIENT
+    plain = pooled([replace(wide, tolerance=None), group(good=1, target=False, id="b")], RULE)
+    assert plain is not None
+    assert plain.tolerance is None
+    assert judge(plain, RULE).verdict == WORSE
+
+
 def test_clusters_without_a_case_are_not_counted_in_the_pool() -> None:
     assert pooled([group(target=False), group(good=3, target=False)], RULE) is None
 

@@ -64,6 +64,17 @@ def test_sampled_questions_are_asked_again_and_kept_with_their_answers(config: C
     assert (config.folder / RESAMPLED).stat().st_mode & 0o777 == 0o600
 
 
+def test_a_file_that_was_not_masked_is_kept_masked(config: Config) -> None:
+    sampled(config, row(1, prompt="I am bob@example.com. Who can help?", answer="Ask anna@example.com."))
+    model = Model("Ask eve@example.com.", "Me.", "Ask.", "Do.")
+    before = asked(config, model)
+    (one,) = rows(config)
+    assert one["prompt"][0]["content"] == "I am [email]. Who can help?"
+    assert (one["answer"], one["resamples"][0], one["leaks"]) == ("Ask [email].", "Ask [email].", 1)
+    assert asked(config, model) == before
+    assert model.asked == ["t1"]
+
+
 def test_what_was_asked_again_is_not_asked_a_third_time(config: Config) -> None:
     sampled(config, *map(row, range(5)))
     model = Model()

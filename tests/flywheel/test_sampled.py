@@ -1,6 +1,7 @@
 """Which sampled rows are read, and which of them are what is usual."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def test_a_file_that_is_named_is_read_once_and_with_what_was_put_aside(tmp_path:
         ("2026-03-02T12:00:00", NOON),
         (1772452800, None),
         ("noon", None),
+        ("0001-01-01T00:00:00Z", None),  # as some programs write that they don't know it
         (None, None),
     ],
 )
@@ -54,6 +56,11 @@ def test_a_row_tells_its_time_or_none(tmp_path: Path, told: object, time: dateti
     (found,) = read(path)
     assert isinstance(found, Exchange)
     assert (found.time, found.leaks) == (time, 2)
+
+
+def test_of_exchanges_that_are_masked_alike_the_worst_leak_counts_in_any_order() -> None:
+    own, of_another = said("a", 1), replace(said("a", 1), leaks=1)
+    assert distinct([own, of_another]) == distinct([of_another, own]) == [of_another]
 
 
 def test_of_the_same_exchange_the_one_with_more_resamples_counts() -> None:

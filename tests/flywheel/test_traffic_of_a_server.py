@@ -36,7 +36,8 @@ def test_what_a_served_model_gives_away_and_repeats_is_collected_from_its_traffi
         for text in (LEAKS, LOOPS, ordinary):
             body = {"messages": [{"role": "user", "content": text}], "temperature": 0, "stream": text == LOOPS}
             assert httpx.post(served.url + "/v1/chat/completions", json=body, timeout=60).status_code == 200
-        while not file.exists() or file.read_text().count("\n") < 3:
+        end = time.monotonic() + 60
+        while file.read_text().count("\n") < 3 and time.monotonic() < end:
             time.sleep(0.05)
     again = list(evaluate(database, config, NOW))
     assert [str(one) for one in again] == ["sampled questions, asked again: 0 of 3 bad, 0% (0% to 56%)"]

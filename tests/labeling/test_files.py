@@ -3,6 +3,7 @@
 import errno
 import json
 import resource
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,3 +70,38 @@ def test_what_a_killed_program_left_is_not_taken_for_written(tmp_path: Path) -> 
     with together(tmp_path, ["a"]):
         pass
     assert contents(tmp_path) == {}
+
+
+def test_who_comes_to_a_folder_that_another_fills_waits(tmp_path: Path) -> None:
+    came = threading.Event()
+
+    def second() -> None:
+        came.set()
+        with together(tmp_path, ["a"]) as parts:
+            parts["a"].write_text("second")
+
+    with together(tmp_path, ["a"]) as parts:
+        other = threading.Thread(target=second)
+        other.start()
+        came.wait(60)
+        other.join(0.2)  # time to take the first one's part away
+        parts["a"].write_text("first")
+    other.join(60)
+    assert contents(tmp_path) == {"a": b"second"}
+
+
+def test_a_folder_in_a_file_s_place_leaves_all_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+    (tmp_path / "b").mkdir()
+    with pytest.raises(IsADirectoryError, match="b"), together(tmp_path, ["a", "b"]) as parts:
+        parts["a"].write_text("new")
+    assert (tmp_path / "a").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_the_files_come_in_the_order_of_their_names_given(tmp_path: Path) -> None:
+    """Of files of which the first says whose the others are, it is there if any is."""
+    with together(tmp_path, ["index", "a"]) as parts:
+        parts["a"].write_text("1")
+        parts["index"].write_text("of a")
+    assert (tmp_path / "index").stat().st_ctime_ns <= (tmp_path / "a").stat().st_ctime_ns

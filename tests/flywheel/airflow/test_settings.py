@@ -7,7 +7,7 @@ import pytest
 
 import flywheel
 from flywheel.airflow.home import Home
-from flywheel.airflow.settings import dags_folder, program, variables
+from flywheel.airflow.settings import SQLITE_TIMEOUT, dags_folder, program, variables
 
 
 @pytest.fixture
@@ -40,6 +40,13 @@ def test_dags_know_the_program_and_the_loop(home: Home) -> None:
 def test_no_example_is_shown_and_no_dag_waits_for_a_switch(home: Home) -> None:
     told = variables(home)
     assert told["AIRFLOW__CORE__LOAD_EXAMPLES"] == told["AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"] == "False"
+
+
+def test_a_killed_task_begins_again_within_minutes_and_a_slow_write_is_no_death(home: Home) -> None:
+    told = variables(home)
+    assert int(told["AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL"]) <= 60
+    silence = int(told["AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"])
+    assert 3 * SQLITE_TIMEOUT < silence < 300
 
 
 def test_the_dags_are_those_beside_the_package() -> None:

@@ -1,13 +1,14 @@
 """Steps of a loop in processes of their own, which are killed at a chosen moment; and what a loop has come to.
 
 A moment is one before anything durable: a write transaction's begin or commit, a file that is made, written, put into
-its place or removed, a program that is started, a server that is asked; and the process's end. So the points between
-two effects are all met.
+its place or removed, a program that is started, each request to a server; and the process's end. So the points
+between two effects are all met.
 """
 
 import hashlib
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import sys
@@ -17,37 +18,75 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import httpx
 import sqlalchemy as sql
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
 from flywheel import steps
 from flywheel.config import Config, load
+from flywheel.evaluate import evaluate
 from flywheel.lock import LockedError
+from flywheel.promote import rollback
+from flywheel.release import release
 from flywheel.settle import settle
-from flywheel.tables import Cluster, Correction, Dataset, Decision, Misbehaviour, Promotion, Run, Verdict
+from flywheel.tables import (
+    Cluster,
+    Correction,
+    Dataset,
+    Decision,
+    Measurement,
+    Misbehaviour,
+    Promotion,
+    Release,
+    Run,
+    TracedPage,
+    Verdict,
+)
 from flywheel.tick import tick
+from flywheel.trace.review import decided, write_block_list
+from flywheel.trace.told import review
+from flywheel.trace.trace import SEARCHED, trace_new
+from labeling import pull
+from labeling.client import Client
 from labeling.folder import Folder
 from labeling.store.database import Database
+from labeling.store.labels import AnnotationRow
+from labeling.store.reports import ReportRow
 from trainer import checkpoint
 from trainer.pointer import read_pointer
 
 STEPS: dict[str, Callable[[Database, Config, datetime], object]] = {
     "collect": steps.collected,
-    "label": lambda database, config, now: _label(database, config),
+    "label": lambda database, config, now: _asking(config, lambda client: steps.labelled(database, config, client)),
     "admit": steps.admission,
     "decide": steps.decided,
     "train": steps.trained,
     "gate": steps.judged,
     "promote": steps.promoted,
+    "rollback": lambda database, config, now: rollback(database, config, now, "it swears"),
+    "release": lambda database, config, now: release(database, _refused(database), "it is right", now),
+    "evaluate": lambda database, config, now: list(evaluate(database, config, now)),
+    "trace": lambda database, config, now: trace_new(database, config, now),
+    "pages": lambda database, config, now: _asking(config, lambda client: list(review(database, config, client, now))),
+    "judge pages": lambda database, config, now: decided(database, config, now),
+    "block": lambda database, config, now: write_block_list(database, config.folder / BLOCKED),
     "settle": lambda database, config, now: settle(database, config),
     "tick": lambda database, config, now: list(tick(database, config, None, lambda: now)),
 }
 
+BLOCKED = "blocked.txt"
+
+PAGE = 10
+"""Tasks that a killed pull commits together, so that it is killed between two pages."""
+
 REFUSED = 3
 """The exit status where another tick was at work."""
 
-_EFFECTS = {"socket.connect", "os.rename", "os.link", "os.mkdir", "os.remove", "subprocess.Popen"}
+_EFFECTS = {"os.rename", "os.link", "os.mkdir", "os.remove", "subprocess.Popen"}
+
+_NAME = re.compile(rb"annotator-[0-9a-f]+")
+"""A person, by the store's own secret, which is made at random when labels first come."""
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload([__name__, "tests.flywheel.survive.warm"])  # for a hundred processes once
@@ -68,6 +107,28 @@ def take(step: str, config: Config, now: datetime, kill: int | str = 0) -> bool:
     return process.exitcode == 0
 
 
+def take_killed(step: str, config: Config, folder: Path, now: datetime, every: int = 1) -> tuple[Config, int]:
+    """Takes a step without a kill, and, each time from the beginning, with one before each of its effects, and again.
+
+    Where that takes long, the kills are before the first effect, and so many behind it each. Whatever came before the
+    kill, the same again is to come to the same. The copies are made in `folder`, which has to be as deep as the
+    loop's own, as current.json may name what lies outside. Returns the loop that nobody killed, and how many kills
+    there were.
+    """
+    whole = copied(config, folder / "whole")
+    assert take(step, whole, now)
+    wanted = came_to(whole)
+    for kills, effect in enumerate(range(1, 200, every)):
+        killed = copied(config, folder / str(effect))
+        if take(step, killed, now, kill=effect):
+            return whole, kills
+        assert take(step, killed, now)
+        found = came_to(killed)
+        other = {name: (found[name], wanted[name]) for name in wanted if found[name] != wanted[name]}
+        assert not other, f"killed before effect {effect}: {other}"
+    raise AssertionError(f"{step} has no end")
+
+
 def copied(config: Config, folder: Path) -> Config:
     """The same loop in another folder."""
     shutil.copytree(config.folder, folder)
@@ -75,7 +136,10 @@ def copied(config: Config, folder: Path) -> Config:
 
 
 def came_to(config: Config) -> dict[str, Any]:
-    """What a loop has come to: rows but for times and folders, files, and the checkpoint that people talk to."""
+    """What a loop has come to: rows but for times and folders, files, and the checkpoint that people talk to.
+
+    The names that a store gives to persons are left out.
+    """
     columns = {
         "misbehaviours": (Misbehaviour.id, Misbehaviour.cluster, Misbehaviour.held_out, Misbehaviour.source_ref),
         "clusters": (Cluster.id, Cluster.name),
@@ -84,25 +148,32 @@ def came_to(config: Config) -> dict[str, Any]:
         "datasets": (Dataset.id, Dataset.path, Dataset.replay),
         "runs": (Run.id, Run.decision, Run.path, Run.state, Run.checkpoint_id),
         "verdicts": (Verdict.id, Verdict.passed, Verdict.reason),
-        "promotions": (Promotion.id, Promotion.action, Promotion.checkpoint_id, Promotion.previous),
+        "promotions": (Promotion.id, Promotion.action, Promotion.checkpoint_id, Promotion.previous, Promotion.share),
+        "releases": (Release.correction, Release.reason, Release.refused),
+        "measurements": (Measurement.id, Measurement.cases, Measurement.bad),
+        "pages": (TracedPage.id, TracedPage.sample, TracedPage.decision),
+        "labels": (AnnotationRow.remote_id, AnnotationRow.sample, AnnotationRow.task_id, AnnotationRow.verdict),
+        "reports": (ReportRow.id,),
     }
     found: dict[str, Any] = {}
     with Database(config.store) as database, database.read() as session:
         for name, some in columns.items():
             found[name] = [tuple(row) for row in session.execute(sql.select(*some).order_by(some[0]))]
-    files = [path for folder in (config.datasets, config.verdicts) for path in sorted(folder.rglob("*"))]
+    files = {*config.folder.glob("*.*"), *config.datasets.rglob("*"), *config.verdicts.rglob("*")}
     found["files"] = {
-        str(path.relative_to(config.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-        if path.is_file() and path.suffix == ".jsonl"
+        str(path.relative_to(config.folder)): hashlib.sha256(_NAME.sub(b"somebody", path.read_bytes())).hexdigest()
+        for path in sorted(files)
+        if path.is_file() and (path.suffix == ".jsonl" or path.name in (SEARCHED, BLOCKED))
     }
     found["checkpoints"] = {
         run[2]: checkpoint.read_about(checkpoint.find(config.folder / run[2])).id
         for run in found["runs"]
         if run[4] is not None
     }
-    pointer = read_pointer(config.current)
-    found["current"] = (pointer.id, pointer.promotion)
+    if config.current.exists():
+        pointer = read_pointer(config.current)
+        tried = pointer.canary
+        found["current"] = (pointer.id, pointer.promotion, None if tried is None else (tried.id, tried.share))
     return found
 
 
@@ -119,9 +190,17 @@ def _take(step: str, folder: Path, now: datetime, kill: int | str) -> None:
         sys.audit("survive.end")
 
 
-def _label(database: Database, config: Config) -> None:
+def _asking(config: Config, step: Callable[[Client], object]) -> None:
+    pull.PAGE = PAGE
     with Folder(config.labels, config.store).client() as client:
-        steps.labelled(database, config, client)
+        step(client)
+
+
+def _refused(database: Database) -> str:
+    """The first correction that was refused, or released since."""
+    of = sql.or_(Correction.refused.is_not(None), Correction.id.in_(sql.select(Release.correction)))
+    with database.read() as session:
+        return session.scalars(sql.select(Correction.id).where(of).order_by(Correction.id).limit(1)).one()
 
 
 def _die_before(effect: int | str, folder: str) -> None:
@@ -146,6 +225,13 @@ def _die_before(effect: int | str, folder: str) -> None:
         if connection.get_execution_options().get("store_writes"):
             met("transaction")
 
+    ask = httpx.HTTPTransport.handle_request
+
+    def asked(transport: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
+        met("request")
+        return ask(transport, request)
+
+    httpx.HTTPTransport.handle_request = asked  # type: ignore[method-assign]
     for moment in ("begin", "commit"):
         event.listen(Engine, moment, transaction)
     sys.addaudithook(written)

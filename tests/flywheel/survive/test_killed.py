@@ -1,5 +1,6 @@
 """Whatever kills a step, wherever: the same again comes to what an undisturbed loop comes to, with the same ids."""
 
+import json
 import os
 import random
 import signal
@@ -9,10 +10,17 @@ import time
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sql
 
+from flywheel.collect import EVALUATED
+from flywheel.config import load
 from flywheel.lock import LockedError, claim
+from flywheel.tables import Correction
+from labeling.store.database import Database
+from tests.flywheel.round import BAD, PROMPTS
+from tests.flywheel.rows import HOUR
 from tests.flywheel.survive.conftest import ORDER, TIMES, Undisturbed
-from tests.flywheel.survive.harness import came_to, copied, take
+from tests.flywheel.survive.harness import came_to, copied, take, take_killed
 
 pytestmark = pytest.mark.slow
 
@@ -39,6 +47,48 @@ def test_a_step_that_is_killed_before_any_of_its_effects(step: str, undisturbed:
         assert came_to(config) == (came_to(begun) if early else wanted), f"killed before effect {effect}"
     assert ended
     assert effect > FEWEST[step]
+
+
+def test_an_evaluation_that_is_killed(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    before = copied(undisturbed.end, tmp_path / "before")
+    rows = [{"prompt": prompt, "check": {"kind": "avoids", "texts": [BAD]}} for prompt in PROMPTS[-3:]]
+    (before.folder / "general.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = before.folder / "flywheel.yaml"
+    settings.write_text(settings.read_text().replace("gate: {", "gate: {evaluation: general.jsonl, "))
+    whole, kills = take_killed("evaluate", load(before.folder), tmp_path, TIMES["promote"])
+    assert kills > 5
+    assert len(came_to(whole)["measurements"]) == 2
+    assert (whole.folder / EVALUATED).exists()
+
+
+def test_a_release_that_is_killed(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    before = copied(undisturbed.before["decide"], tmp_path / "before")
+    with Database(before.store) as database, database.write() as session:
+        one = session.scalars(sql.select(Correction).order_by(Correction.id)).first()
+        assert one
+        one.refused = "inserted_phrase"
+    whole, kills = take_killed("release", before, tmp_path, TIMES["decide"])
+    assert kills > 1
+    assert len(came_to(whole)["releases"]) == 1
+
+
+def test_a_rollback_that_is_killed_was_done_or_was_not(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    """Said again it would go back one further: who was cut off looks at the status first, or lets a tick finish it."""
+    before, now = undisturbed.end, TIMES["promote"] + HOUR
+    whole = copied(before, tmp_path / "whole")
+    assert take("rollback", whole, now)
+    stood, wanted = came_to(before), came_to(whole)
+    assert wanted["current"][0] == stood["promotions"][0][2]
+    found = []
+    for effect in range(1, 100):
+        config = copied(before, tmp_path / str(effect))
+        if take("rollback", config, now, kill=effect):
+            break
+        assert take("settle", config, now)
+        found.append(came_to(config))
+    done = found.index(wanted)
+    assert found == [stood] * done + [wanted] * (len(found) - done)
+    assert 0 < done < len(found) - 1
 
 
 def test_ticks_that_are_killed_at_any_moment(undisturbed: Undisturbed, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""Label Studio is away for an hour, before samples are sent and while people label; and the sending is killed."""
+"""Label Studio is away for an hour, before samples are sent and while people label; and what sends and fetches is
+killed."""
 
 import random
 import socket
@@ -15,7 +16,7 @@ from labeling.store.database import Database
 from labeling.store.labels import StoredSample, read_samples
 from tests.flywheel.round import GOOD, make_loop
 from tests.flywheel.rows import HOUR, NOW
-from tests.flywheel.survive.harness import came_to, take
+from tests.flywheel.survive.harness import came_to, take, take_killed
 from tests.labeling.conftest import Person, free_port, label_studio_template, start_label_studio  # noqa: F401
 from tests.labeling.crowd import annotate
 from trainer.pointer import read_pointer
@@ -74,6 +75,9 @@ def test_an_hour_without_label_studio_loses_nothing(
     running.server.__enter__()
     try:
         _label(running.annotators, running.url, samples[half:], draw)
+        fetched, kills = take_killed("label", config, tmp_path, NOW + 2 * HOUR, every=3)
+        assert kills > 3  # it asks for several pages, and commits each
+        assert len(came_to(fetched)["labels"]) == 2 * len(samples)
         said = turn(120)
         assert said["label"] == f"0 sent, {2 * len(samples)} new labels, 0 changed"
         assert "promote" in said

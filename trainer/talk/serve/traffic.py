@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import queue
+import stat
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -168,7 +169,14 @@ def append(file: Path, line: bytes, most: int = MOST_BYTES) -> None:
 
 
 def _open(file: Path) -> int:
-    return os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if stat.S_ISREG(os.fstat(handle).st_mode):
+            os.fchmod(handle, 0o600)  # one that was there may have been for all to read
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
 
 
 def _is_at(file: Path, handle: int) -> bool:
