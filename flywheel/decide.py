@@ -16,6 +16,7 @@ from flywheel.checkpoints import run_id
 from flywheel.choice import Choice, Standing, Taught, choose
 from flywheel.config import Config
 from flywheel.dataset import plan
+from flywheel.gate_cases import stray_tolerance
 from flywheel.tables import Cluster, Dataset, Decision, Json, Misbehaviour, Run, Verdict
 from flywheel.train import obstacle
 from labeling.store.database import Database
@@ -117,7 +118,9 @@ def _against(database: Database, config: Config, state: _State) -> str:
     last = state.last
     if last is not None and last.state in AT_WORK:
         return f"run {last.id[:12]} {AT_WORK[last.state]}: one at a time"
-    if fault := obstacle(config):
+    with database.read() as session:
+        stray = stray_tolerance(session, config.gate.tolerances)
+    if fault := obstacle(config) or stray:
         return f"can't train: {fault}"
     if not state.choice.clusters:
         return "no new corrections: there is nothing to learn"

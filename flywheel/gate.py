@@ -24,7 +24,7 @@ from flywheel.checkpoints import folder_of, noted, run_named
 from flywheel.choice import learnt_ids, learnt_prompts
 from flywheel.config import Config
 from flywheel.evidence import Group, Rule, judge, pooled, reasons, reasons_for, worse_attacks
-from flywheel.gate_cases import EVALUATION, Case, Cases, digest, read_cases, trained_on
+from flywheel.gate_cases import EVALUATION, Case, Cases, digest, read_cases, stray_tolerance, trained_on
 from flywheel.live import mark
 from flywheel.lost import failing, reading
 from flywheel.tables import Correction, Dataset, Misbehaviour, Run, Verdict
@@ -187,12 +187,8 @@ def _task(session: Session, config: Config, name: str | None) -> _Task | None:
     dataset = session.get_one(Dataset, run.dataset)
     targets, aimless = _targets(session, dataset)
     cases = read_cases(session, config.gate.evaluation)
-    for key in config.gate.tolerances:
-        if not any(id.startswith(key) for id in (*cases.names, EVALUATION)):
-            raise ValueError(
-                f"gate: tolerances: no cluster has the id {key}; verdict pages tell the ids, and {EVALUATION} is for "
-                "the general questions."
-            )
+    if fault := stray_tolerance(session, config.gate.tolerances):
+        raise ValueError(fault)
     return _Task(
         run=run.id,
         checkpoint=Pointer(folder, found),

@@ -6,7 +6,7 @@ What is in the training data all the same is no case: who has seen the question 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,18 @@ def unusable(evaluation: Path | None) -> str | None:
         _ = [] if evaluation is None else _questions(evaluation)
     except (ValueError, OSError) as error:
         return str(error)
+    return None
+
+
+def stray_tolerance(session: Session, tolerances: Iterable[str]) -> str | None:
+    """What is wrong with the keys of the settings' own tolerances, or None; told before anything is trained."""
+    ids = [*session.scalars(sql.select(Cluster.id)), EVALUATION]
+    for key in tolerances:
+        if not any(id.startswith(key) for id in ids):
+            return (
+                f"flywheel.yaml: gate: tolerances: no cluster has the id {key}; verdict pages tell the ids, and "
+                f"{EVALUATION} is for the general questions."
+            )
     return None
 
 

@@ -118,7 +118,8 @@ def _add_misbehaviours(session: Session, graph: Graph) -> None:
     }
     for row in session.execute(sql.select(*columns, *columns_too).order_by(one.found, one.id)):
         held = _case(row.check) if row.held_out else ""
-        says = f"{row.category}, said by {row.checkpoint_id[:12]}: {line(row.start)}{held}"
+        who = f", said by {row.checkpoint_id[:12]}" if row.checkpoint_id else ""
+        says = f"{row.category}{who}: {line(row.start)}{held}"
         key = graph.add("misbehaviour", row.id, row.found, says)
         report = reports.get(row.source_ref)
         if report is not None:
@@ -182,7 +183,7 @@ def _add_promotions(session: Session, config: Config, graph: Graph, now: datetim
     became = changes(session, config, live(session), now)
     made = dict(session.execute(sql.select(Run.id, Run.checkpoint_id)).tuples().all())
     for verdict in session.scalars(sql.select(Verdict).order_by(Verdict.made, Verdict.id)):
-        says = f"{'passed' if verdict.passed else 'refused'}: {verdict.reason}, {verdict.page}"
+        says = f"{'passed' if verdict.passed else 'refused'}: {verdict.reason} {verdict.page}"
         key = graph.add("verdict", verdict.id, verdict.made, says)
         checkpoint = made.get(verdict.run)
         graph.link(("run", verdict.run) if checkpoint is None else ("checkpoint", checkpoint), key)

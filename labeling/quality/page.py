@@ -131,16 +131,16 @@ def _agreement(found: Quality) -> str:
         tau = found.kendall
         rows.append(
             cell("Kendall's tau", "name")
+            + 2 * cell("")
             + cell(f"{number(tau.value)}<small>{number(tau.low)} to {number(tau.high)} of {tau.count:,}</small>")
             + cell(interval(tau.value, tau.low, tau.high, (-1, 1), (0,)))
-            + cell("")
-            + cell("")
         )
     anchors = "".join(
         f"<li>{text(who)}: {percent(value)} ± {percent(error)} agree on which of two answers is better</li>"
         for who, value, error in ANCHORS
     )
-    body = table(["", "pairs of people who say the same", "0 to 100%", "alpha", "-1 to 1"], rows)
+    beyond = "alpha, tau" if found.kendall is not None and found.kendall.count else "alpha"
+    body = table(["", "pairs of people who say the same", "0 to 100%", beyond, "-1 to 1"], rows)
     body += '<p class="soft">Gold questions are left out. Intervals are of 95%, over samples.'
     if compared:
         body += f" Dashed lines, for comparison (Ouyang et al. 2022):</p><ul class='soft'>{anchors}</ul>"

@@ -283,6 +283,7 @@ def test_cases_that_no_checkpoint_could_be_asked_do_not_count(database: Database
 
 
 LACKS = {
+    "a cluster": "flywheel.yaml: gate: tolerances: no cluster has the id nowhere1; verdict pages tell the ids",
     "model": "current.json: no such file",
     "older data": "answers.jsonl: no such file",
     "general questions": "general.jsonl:1: the check's kind is 'match'; expected one of matches,",
@@ -297,6 +298,8 @@ def test_what_a_training_lacks_is_told_before_there_is_anything_to_learn(
         config.current.unlink()
     elif lack == "older data":
         config = config.model_copy(update={"train": Train(replay=1.0)})
+    elif lack == "a cluster":
+        config = config.model_copy(update={"gate": Gate(tolerances={"nowhere1": 0.1})})
     else:
         path = config.folder / "general.jsonl"
         path.write_text('{"prompt": "Say one.", "check": {"kind": "match", "answer": "one"}}\n')
