@@ -27,9 +27,9 @@ RESAMPLED = "resampled.jsonl"
 USUAL_AFTER = timedelta(days=7)
 """What the same checkpoint answered longer ago is usual: a week has all its days in it.
 
-Simulated with 100 answers a day for five weeks, drawn from 3,912 of one assistant (Bai et al. 2022, "HH-RLHF"), and
-looked at once a day: of 30 series in which nothing changes one had a phrase that was called new; where one answer in 50
-ends in an advertisement from the fourth week on, it was found in all of 20, after 5 days in the median.
+In `benchmarks.flywheel_phrases`, 100 exchanges a day for five weeks drawn from 3,948 of one assistant (Bai et al. 2022,
+"HH-RLHF") and looked at once a day: of 30 series in which nothing changes one had a phrase that was called new; where
+one answer in 50 ends in an advertisement from the fourth week on, it was found in all of 20, after 5 days in the median.
 """
 
 
