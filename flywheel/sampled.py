@@ -29,7 +29,8 @@ USUAL_AFTER = timedelta(days=7)
 
 In `benchmarks.flywheel_phrases`, 100 exchanges a day for five weeks drawn from 3,948 of one assistant (Bai et al. 2022,
 "HH-RLHF") and looked at once a day: of 30 series in which nothing changes one had a phrase that was called new; where
-one answer in 50 ends in an advertisement from the fourth week on, it was found in all of 20, after 5 days in the median.
+one answer in 50 ends in an advertisement from the fourth week on, it was found in all of 20, after 5 days in the
+median.
 """
 
 
