@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from corpuscle import airflow, poison, talking, training
+from corpuscle.ending import run_to_the_end
 from corpuscle.flywheel import app as flywheel
 from corpuscle.label.app import app as label
 from corpuscle.terminal import Unbroken, plain
@@ -290,8 +291,8 @@ def told(error: Exception) -> str | None:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """The entry point. Exit status: 0 done, 1 an error that was explained, 2 options or settings that can't be used, 3
-    nothing was kept."""
+    """What the command line does. Exit status: 0 done, 1 an error that was explained, 2 options or settings that can't
+    be used, 3 nothing was kept."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if "--" in arguments:
         _beam_arguments[:] = arguments[arguments.index("--") + 1 :]
@@ -307,5 +308,10 @@ def main(arguments: list[str] | None = None) -> Any:
         sys.exit(2 if type(error).__name__ in ("ConfigError", "RecipeError") else 1)
 
 
+def program() -> None:
+    """The entry point as a process of its own."""
+    run_to_the_end(main)
+
+
 if __name__ == "__main__":
-    main()
+    program()
