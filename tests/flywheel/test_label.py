@@ -387,7 +387,7 @@ def test_a_model_that_is_away_holds_up_nobody_and_is_told(
             add_bad(database, COLOUR.format(thing))
         with caplog.at_level(logging.WARNING, "flywheel.label"):
             done = labelled(database, drafting(config, url, model), admin)
-        assert done.said == "2 sent, 0 new labels, 0 changed"
+        assert done.said.startswith(f"2 sent, 0 new labels, 0 changed, 2 without a draft ({url}: no server answers")
         assert drafts(database) == [(None, True), (None, True)]
         (told,) = [one.getMessage() for one in caplog.records]
         assert told.startswith(f"label: 2 samples sent without a draft: {url}: no server answers")

@@ -37,7 +37,12 @@ def undisturbed(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Undist
     for step in ORDER:
         before[step] = copied(config, folder / f"before-{step}")
         assert take(step, config, TIMES[step])
-        if step == "collect":
-            with Database(config.store) as database:
-                correct(database, NOW + 2 * HOUR)
+        people_follow(step, config)
     return Undisturbed(before, config)
+
+
+def people_follow(step: str, config: Config) -> None:
+    """Behind `collect`, people correct what was collected."""
+    if step == "collect":
+        with Database(config.store) as database:
+            correct(database, NOW + 2 * HOUR)

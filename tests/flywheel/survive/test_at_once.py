@@ -4,10 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from labeling.store.database import Database
-from tests.flywheel.round import correct
-from tests.flywheel.rows import HOUR, NOW
-from tests.flywheel.survive.conftest import ORDER, TIMES, Undisturbed
+from tests.flywheel.survive.conftest import ORDER, TIMES, Undisturbed, people_follow
 from tests.flywheel.survive.harness import REFUSED, begin, came_to, copied
 
 pytestmark = pytest.mark.slow
@@ -35,7 +32,5 @@ def test_three_at_once_of_one_step(step: str, undisturbed: Undisturbed, tmp_path
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0, 0]
-    if step == "collect":
-        with Database(config.store) as database:
-            correct(database, NOW + 2 * HOUR)
+    people_follow(step, config)
     assert came_to(config) == came_to(after[step])

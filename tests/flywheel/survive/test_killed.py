@@ -19,7 +19,7 @@ from flywheel.tables import Correction
 from labeling.store.database import Database
 from tests.flywheel.round import BAD, PROMPTS
 from tests.flywheel.rows import HOUR
-from tests.flywheel.survive.conftest import ORDER, TIMES, Undisturbed
+from tests.flywheel.survive.conftest import ORDER, TIMES, Undisturbed, people_follow
 from tests.flywheel.survive.harness import came_to, copied, take, take_killed
 
 pytestmark = pytest.mark.slow
@@ -44,6 +44,7 @@ def test_a_step_that_is_killed_before_any_of_its_effects(step: str, undisturbed:
             break
         early = step == "train" and not list(config.runs.glob("*/"))
         assert take(step, config, TIMES[step], kill=TRAINS if early else 0) != early
+        people_follow(step, config)
         assert came_to(config) == (came_to(begun) if early else wanted), f"killed before effect {effect}"
     assert ended
     assert effect > FEWEST[step]
