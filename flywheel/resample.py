@@ -73,13 +73,13 @@ def draw(config: Config, checkpoint: str) -> list[Exchange]:
     """Which questions are asked again: of those that this checkpoint answered within a day of the newest, drawn by
     their words."""
     paths = [path for path in files(config) if path.name != RESAMPLED] if config.collect.resampled else []
-    found = [_masked(one) for path in paths for one in read(path) if not isinstance(one, Rejected)]
+    found = [one for path in paths for one in read(path) if not isinstance(one, Rejected)]
     times = [one.time for one in found if one.checkpoint_id == checkpoint and one.time is not None]
     if not times:
         return []
     since = max(times) - WITHIN
     own = [one for one in found if one.checkpoint_id == checkpoint and one.time is not None and one.time >= since]
-    questions = {_key(one): one for one in own}
+    questions = {_key(one): one for one in map(_masked, own)}
     return [questions[key] for key in sorted(questions)[: config.collect.resampled]]
 
 
