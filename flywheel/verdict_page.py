@@ -108,7 +108,8 @@ def _about(found: Shown) -> str:
         f"<code>{_text(found.after[:12])}</code>, run <code>{_text(found.run[:12])}</code>, "
         f"{found.made:%Y-%m-%d %H:%M} UTC</p>"
         f'<p class="soft">A corrected cluster must improve with p below {1 - rule.confidence:.2g}; nothing may get '
-        f"worse by more than {rule.tolerance:.0%}; fewer than {rule.minimum_cases} cases are insufficient evidence, "
+        f"worse by more than {rule.tolerance:.0%}, or what is said beside it; fewer than "
+        f"{rule.minimum_cases} cases are insufficient evidence, "
         f"but are worse where so many broke that chance is hardly the reason (one-sided p below "
         f"{1 - rule.confidence:.2g}).</p>"
     )

@@ -45,6 +45,7 @@ def test_a_tolerance_of_its_own_and_the_id_to_set_it_by_are_told() -> None:
     own = replace(finding, id="0123456789abcdef", tolerance=0.25)
     page = render(replace(shown(MENDED), findings=(own,)))
     assert "at most +25%" in page
+    assert "worse by more than 10%, or what is said beside it;" in page
     assert "<code>0123456789ab</code>" in page
 
 

@@ -161,7 +161,9 @@ def serve(options: Options, console: Console) -> None:
         console.print(f"API       {address}/v1 (OpenAI's chat/completions and completions)")
         console.print(f"watch     {address}/health and /metrics")
         if (sample := options.sample) is not None:
-            console.print(f"sample    {sample.share:.4g} of what is asked and answered is kept, masked: {sample.file}")
+            console.print(
+                f"sample    {100 * sample.share:.3g}% of what is asked and answered is kept, masked: {sample.file}"
+            )
         if options.host in ("0.0.0.0", "::"):
             console.print("          from elsewhere by this machine's name or address; clients send a key")
         for worker in workers:
